@@ -1,0 +1,48 @@
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+# Without it pyright asks a registry at each start whether there is a newer one.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# make is told by its own process id, so that a guard sees when it is gone.
+GUARD = exec "$$([ -x $(PY) ] && echo $(PY) || echo $(PYTHON))" tests/tools/guard.py $$PPID
+LOCK = $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+MEMBERS := sdk/pyproject.toml server/pyproject.toml workers/pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint gen bench revision lock
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv from the lock; quick when nothing changed
+
+$(READY): requirements/dev.txt requirements/demo.txt pyproject.toml $(MEMBERS) tools/setup.sh
+	@PYTHON=$(PYTHON) sh tools/setup.sh $(VENV)
+	@touch $@
+
+demo: setup ## Collect 336,776 flights, kill a worker on the way, compare every record
+	@exec $(PY) -m demo
+
+test: ## Lint, then all tests on a private MariaDB, SQLite and Redis (ARGS="-k …" for some)
+	@$(GUARD) $(MAKE) --no-print-directory check ARGS='$(ARGS)'
+
+check: lint
+	@$(PY) -m pytest $(ARGS)
+
+lint: setup ## Format, rules, layers, contract, types, migrations
+	@$(PY) -m tools.lint
+
+gen: setup ## Write sdk/weir/v1 and the clients from protos/
+	@$(PY) -m tools.gen
+
+bench: setup ## Measure and print
+	@exec $(PY) -m tests.bench
+
+revision: setup ## Write a migration from the changed tables: make revision m="what changed"
+	@$(PY) -m tools.revision "$(m)"
+
+lock: ## Write requirements/ anew from the pyproject files (with uv)
+	@$(LOCK) $(MEMBERS) --extra cli --extra arrow -o requirements/runtime.txt
+	@$(LOCK) $(MEMBERS) --extra cli --extra arrow --group build --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(LOCK) --group demo -o requirements/demo.txt

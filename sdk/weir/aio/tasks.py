@@ -1,0 +1,64 @@
+"""`client.tasks`: the service as it is, and handles on top."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from weir.aio.handles import AsyncTaskHandle
+from weir.aio.task_service import AsyncTaskClient
+from weir.aio.watch import AsyncTaskWatch, Kind
+from weir.deadline import Timeout
+from weir.times import TimeLike
+from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, LogLevel, RetryPolicy, Timeouts
+from weir.values import StructLike
+
+
+class AsyncTasks(AsyncTaskClient):
+    """Submit, follow and cancel tasks."""
+
+    async def submit(
+        self,
+        type: str,  # noqa: A002  as the field is called
+        input: StructLike = None,  # noqa: A002  as the field is called
+        *,
+        project: str = "",
+        queue: str = "",
+        labels: Mapping[str, str] | None = None,
+        start_after: TimeLike = None,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> AsyncTaskHandle:
+        """Submits a task. A `request_id` of your own makes it once over all repeats of the program."""
+        answer = await self.submit_task(
+            type=type,
+            input=input,
+            project=project,
+            queue=queue,
+            labels=labels,
+            start_after=start_after,
+            timeouts=timeouts,
+            retry=retry,
+            request_id=request_id,
+            timeout=timeout,
+        )
+        return AsyncTaskHandle(self, answer.task.id, created=answer.created, warnings=answer.warnings)
+
+    def handle(self, task_id: str) -> AsyncTaskHandle:
+        """A handle for a task that is there already. Nothing is asked of the server."""
+        return AsyncTaskHandle(self, task_id)
+
+    def watch(
+        self,
+        task_id: str,
+        from_seq: int = 0,
+        *,
+        kinds: Iterable[Kind] = (),
+        min_log_level: LogLevel.ValueType = LOG_LEVEL_UNSPECIFIED,
+    ) -> AsyncTaskWatch:
+        """A task's events from `from_seq` on, each once, in order, to the terminal one."""
+        return AsyncTaskWatch(self, task_id, from_seq, kinds, min_log_level)
+
+    async def result(self, task_id: str, timeout: Timeout = None) -> dict[str, Any]:
+        """A task's output, once there is one. Raises TaskFailed, TaskCancelled, or NotEnded."""
+        return await self.handle(task_id).result(timeout)

@@ -1,0 +1,1 @@
+"""The blocking client, made from `weir.aio` by `make gen`, all but `io`."""

@@ -1,0 +1,69 @@
+"""One call from its first try to its last: deadline, token, retries."""
+
+from weir import errors
+from weir.blocking import io
+from weir.blocking.auth import Credentials
+from weir.blocking.channels import Channels
+from weir.blocking.stream import Stream
+from weir.deadline import Deadline, Timeout, in_seconds
+from weir.method import Method, Req, Resp
+from weir.retry import Backoff, repeats
+from weir.times import DurationLike, seconds_of
+
+
+class Caller:
+    """What all generated clients call through."""
+
+    def __init__(self, channels: Channels, credentials: Credentials, timeout: float | None = None) -> None:
+        self._channels = channels
+        self._credentials = credentials
+        self._timeout = timeout
+
+    def unary(
+        self, method: Method[Req, Resp], request: Req, timeout: Timeout = None, wait: DurationLike = None
+    ) -> Resp:
+        """Calls until it is answered or not worth repeating, within one deadline; `wait` adds to it."""
+        deadline = Deadline(self._limit(method, timeout, seconds_of(wait)))
+        backoff = Backoff()
+        while True:
+            try:
+                return self._signed_in(method, request, deadline)
+            except errors.CallError as error:
+                if not repeats(method, error):
+                    raise
+                delay = backoff.next(error.retry_after)
+                if delay >= deadline.remaining():
+                    raise
+            io.sleep(delay)
+
+    def stream(self, method: Method[Req, Resp], request: Req) -> Stream[Resp]:
+        """A server stream, opened at its first read, on a channel for streams."""
+        return Stream(self._channels, self, method, request)
+
+    def token(self, method: Method[Req, Resp], timeout: float) -> str | None:
+        """The token to send with the method, if any."""
+        return None if method.anonymous else self._credentials.token(self, timeout)
+
+    def renewed(self, rejected: str, timeout: float) -> str | None:
+        """Another token than the one that was rejected as expired; None where there is no other."""
+        return self._credentials.renewed(self, rejected, timeout)
+
+    def _signed_in(self, method: Method[Req, Resp], request: Req, deadline: Deadline) -> Resp:
+        token = self.token(method, deadline.remaining())
+        try:
+            return self._once(method, request, token, deadline)
+        except errors.TokenExpired:
+            other = self.renewed(token or "", deadline.remaining())
+            if other is None:
+                raise
+            return self._once(method, request, other, deadline)
+
+    def _once(self, method: Method[Req, Resp], request: Req, token: str | None, deadline: Deadline) -> Resp:
+        channel = self._channels.for_call()
+        return io.send(channel, method, request, token, deadline.remaining())
+
+    def _limit(self, method: Method[Req, Resp], timeout: Timeout, wait: float) -> float | None:
+        for seconds in (in_seconds(timeout), self._timeout, method.timeout):
+            if seconds is not None:
+                return seconds + wait
+        return None

@@ -1,0 +1,344 @@
+# ruff: noqa: A002  arguments are called as the fields they fill
+"""The client of CollectionService. Generated from `weir/v1/collection_service.proto` by `make gen`."""
+
+from collections.abc import Iterable, Mapping
+
+from weir import methods
+from weir.blocking.caller import Caller
+from weir.blocking.pages import Pages, fetcher
+from weir.blocking.stream import Stream
+from weir.deadline import Timeout
+from weir.method import fresh_id
+from weir.v1 import (
+    collection_pb2,
+    collection_service_pb2,
+)
+from weir.values import StructLike, to_struct
+
+
+class CollectionClient:
+    """Connectors, connections, collections, runs and datasets."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def list_connectors(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> Pages[collection_service_pb2.ListConnectorsResponse, collection_pb2.Connector]:
+        """Lists connectors with the JSON schemas of their settings.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> collection_service_pb2.ListConnectorsRequest:
+            return collection_service_pb2.ListConnectorsRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_CONNECTORS, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.connectors)
+
+    def create_connection(
+        self,
+        *,
+        project: str = "",
+        name: str,
+        connector: str,
+        settings: StructLike = None,
+        secrets: Mapping[str, str] | None = None,
+        allow_private_addresses: bool = False,
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> collection_service_pb2.CreateConnectionResponse:
+        """Creates a connection. The settings are checked by their schema, not tried.
+
+        Args:
+            project: Project it belongs to. Empty: `default`. Can't change.
+            name: Name, unique within the project.
+            connector: Connector's name. Can't change.
+            settings: Fits the connector's `connection_schema`. No secrets.
+            secrets: Secrets by name. Input only: never in an answer, event or log.
+            allow_private_addresses: True: may reach private, loopback and link-local addresses. Setting
+                it needs `connections.private` besides.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.CreateConnectionRequest(
+            connection=collection_pb2.Connection(
+                project=project,
+                name=name,
+                connector=connector,
+                settings=to_struct(settings, "settings"),
+                secrets=secrets,
+                allow_private_addresses=allow_private_addresses,
+            ),
+            request_id=request_id or fresh_id(),
+        )
+        return self._caller.unary(methods.CREATE_CONNECTION, request, timeout)
+
+    def get_connection(
+        self, connection_id: str, *, timeout: Timeout = None
+    ) -> collection_service_pb2.GetConnectionResponse:
+        """Gets a connection, without its secrets.
+
+        Args:
+            connection_id: The connection.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.GetConnectionRequest(connection_id=connection_id)
+        return self._caller.unary(methods.GET_CONNECTION, request, timeout)
+
+    def list_connections(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> Pages[collection_service_pb2.ListConnectionsResponse, collection_pb2.Connection]:
+        """Lists connections by name.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> collection_service_pb2.ListConnectionsRequest:
+            return collection_service_pb2.ListConnectionsRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_CONNECTIONS, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.connections)
+
+    def create_collection(
+        self,
+        *,
+        project: str = "",
+        name: str,
+        connection_id: str,
+        stream: str = "",
+        settings: StructLike = None,
+        mode: collection_pb2.SyncMode.ValueType,
+        cursor_field: str = "",
+        dataset: str = "",
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> collection_service_pb2.CreateCollectionResponse:
+        """Creates a collection, and its dataset where that does not exist.
+
+        Args:
+            project: Project it belongs to. Empty: `default`. Can't change.
+            name: Name, unique within the project.
+            connection_id: The connection, of the same project; naming one needs `connections.use`.
+            stream: What to read, for connectors that know several streams; `http` has none.
+            settings: Fits the connector's `collection_schema`.
+            mode: How a run changes the dataset.
+            cursor_field: Column to go forward by; for INCREMENTAL.
+            dataset: Name of the dataset to write to. A dataset has one writing collection: that of
+                another is refused with IN_USE. Empty: the collection's own name.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.CreateCollectionRequest(
+            collection=collection_pb2.Collection(
+                project=project,
+                name=name,
+                connection_id=connection_id,
+                stream=stream,
+                settings=to_struct(settings, "settings"),
+                mode=mode,
+                cursor_field=cursor_field,
+                dataset=dataset,
+            ),
+            request_id=request_id or fresh_id(),
+        )
+        return self._caller.unary(methods.CREATE_COLLECTION, request, timeout)
+
+    def get_collection(
+        self, collection_id: str, *, timeout: Timeout = None
+    ) -> collection_service_pb2.GetCollectionResponse:
+        """Gets a collection with its cursor.
+
+        Args:
+            collection_id: The collection.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.GetCollectionRequest(collection_id=collection_id)
+        return self._caller.unary(methods.GET_COLLECTION, request, timeout)
+
+    def list_collections(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> Pages[collection_service_pb2.ListCollectionsResponse, collection_pb2.Collection]:
+        """Lists collections by name.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> collection_service_pb2.ListCollectionsRequest:
+            return collection_service_pb2.ListCollectionsRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_COLLECTIONS, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.collections)
+
+    def run_collection(
+        self, collection_id: str, *, full: bool | None = None, request_id: str = "", timeout: Timeout = None
+    ) -> collection_service_pb2.RunCollectionResponse:
+        """Starts a run: from the cursor on, or over everything. One run of a collection goes at a time.
+
+        Args:
+            collection_id: The collection.
+            full: True: read everything anew and swap it in when complete.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.RunCollectionRequest(
+            collection_id=collection_id, full=full, request_id=request_id or fresh_id()
+        )
+        return self._caller.unary(methods.RUN_COLLECTION, request, timeout)
+
+    def get_run(self, run_id: str, *, timeout: Timeout = None) -> collection_service_pb2.GetRunResponse:
+        """Gets a run. To follow it use WatchTask, to stop it CancelTask: the id of a run is the id of its
+        task.
+
+        Args:
+            run_id: The run.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.GetRunRequest(run_id=run_id)
+        return self._caller.unary(methods.GET_RUN, request, timeout)
+
+    def list_runs(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> Pages[collection_service_pb2.ListRunsResponse, collection_pb2.Run]:
+        """Lists runs, newest first.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> collection_service_pb2.ListRunsRequest:
+            return collection_service_pb2.ListRunsRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_RUNS, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.runs)
+
+    def get_dataset(
+        self, dataset_id: str, *, timeout: Timeout = None
+    ) -> collection_service_pb2.GetDatasetResponse:
+        """Gets a dataset with its schema.
+
+        Args:
+            dataset_id: The dataset.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.GetDatasetRequest(dataset_id=dataset_id)
+        return self._caller.unary(methods.GET_DATASET, request, timeout)
+
+    def list_datasets(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> Pages[collection_service_pb2.ListDatasetsResponse, collection_pb2.Dataset]:
+        """Lists datasets by name, without schemas.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> collection_service_pb2.ListDatasetsRequest:
+            return collection_service_pb2.ListDatasetsRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_DATASETS, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.datasets)
+
+    def read_records_stream(
+        self,
+        dataset_id: str,
+        *,
+        columns: Iterable[str] = (),
+        filter: str = "",
+        version: int = 0,
+        limit: int = 0,
+        resume_token: str = "",
+        batch_size: int = 0,
+    ) -> Stream[collection_service_pb2.ReadRecordsResponse]:
+        """Reads records as rows, from one version of the dataset throughout. One call: it is not resumed
+        when it breaks.
+
+        Args:
+            dataset_id: The dataset.
+            columns: Columns wanted. Empty: all.
+            filter: Which records; see common.proto, with column names. Empty: all.
+            version: Version of the dataset. 0: the newest at the start of the call.
+            limit: Records at most. 0: all.
+            resume_token: Where to go on: `resume_token` of an earlier answer; all else must be the
+                same. The version it names may be gone: OUT_OF_RANGE with POSITION_EXPIRED. Empty: the
+                start.
+            batch_size: Records a message at most. 0 means 500. A message is at most 2 MiB.
+        """
+        request = collection_service_pb2.ReadRecordsRequest(
+            query=collection_service_pb2.RecordQuery(
+                dataset_id=dataset_id,
+                columns=columns,
+                filter=filter,
+                version=version,
+                limit=limit,
+                resume_token=resume_token,
+            ),
+            batch_size=batch_size,
+        )
+        return self._caller.stream(methods.READ_RECORDS, request)
+
+    def read_arrow_stream(
+        self,
+        dataset_id: str,
+        *,
+        columns: Iterable[str] = (),
+        filter: str = "",
+        version: int = 0,
+        limit: int = 0,
+        resume_token: str = "",
+        batch_bytes: int = 0,
+    ) -> Stream[collection_service_pb2.ReadArrowResponse]:
+        """Reads records as Arrow batches: exact types, and many times faster. One call: it is not resumed
+        when it breaks.
+
+        Args:
+            dataset_id: The dataset.
+            columns: Columns wanted. Empty: all.
+            filter: Which records; see common.proto, with column names. Empty: all.
+            version: Version of the dataset. 0: the newest at the start of the call.
+            limit: Records at most. 0: all.
+            resume_token: Where to go on: `resume_token` of an earlier answer; all else must be the
+                same. The version it names may be gone: OUT_OF_RANGE with POSITION_EXPIRED. Empty: the
+                start.
+            batch_bytes: Bytes a message at most. 0 means 1 MiB.
+        """
+        request = collection_service_pb2.ReadArrowRequest(
+            query=collection_service_pb2.RecordQuery(
+                dataset_id=dataset_id,
+                columns=columns,
+                filter=filter,
+                version=version,
+                limit=limit,
+                resume_token=resume_token,
+            ),
+            batch_bytes=batch_bytes,
+        )
+        return self._caller.stream(methods.READ_ARROW, request)

@@ -1,0 +1,143 @@
+"""Handles: what `submit` and `run` give in place of ids."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from weir import errors
+from weir.blocking import io
+from weir.blocking.watch import Kind, TaskWatch
+from weir.deadline import Deadline, Timeout, in_seconds
+from weir.outcome import output_of
+from weir.retry import Backoff, resumes
+from weir.sequence import TERMINAL
+from weir.times import DurationLike
+from weir.v1.collection_pb2 import Run
+from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, LogLevel, Task, TaskState
+from weir.v1.task_service_pb2 import TASK_VIEW_FULL, CancelTaskResponse, TaskView
+from weir.values import enum_name
+
+if TYPE_CHECKING:
+    from weir.blocking.collections import Collections
+    from weir.blocking.tasks import Tasks
+
+LONGEST_WAIT = 30.0
+ANSWER = 10.0
+
+
+class TaskHandle:
+    """One task: follow it, wait for it, stop it."""
+
+    def __init__(
+        self, tasks: "Tasks", task_id: str, *, created: bool = True, warnings: Iterable[str] = ()
+    ) -> None:
+        self._tasks = tasks
+        self.id = task_id
+        self.created = created
+        self.warnings = list(warnings)
+
+    def __repr__(self) -> str:
+        return f"<task {self.id}>"
+
+    def get(self, *, view: TaskView.ValueType = TASK_VIEW_FULL, timeout: Timeout = None) -> Task:
+        """The task as it is now."""
+        return (self._tasks.get_task(self.id, view=view, timeout=timeout)).task
+
+    def watch(
+        self,
+        from_seq: int = 0,
+        *,
+        kinds: Iterable[Kind] = (),
+        min_log_level: LogLevel.ValueType = LOG_LEVEL_UNSPECIFIED,
+    ) -> TaskWatch:
+        """Its events from `from_seq` on, each once, in order, to the terminal one."""
+        return TaskWatch(self._tasks, self.id, from_seq, kinds, min_log_level)
+
+    def result(self, timeout: Timeout = None) -> dict[str, Any]:
+        """The output, once there is one. Raises TaskFailed, TaskCancelled, or NotEnded after `timeout`."""
+        return output_of(self.wait(timeout))
+
+    def wait(self, timeout: Timeout = None) -> Task:
+        """The task once it has ended, however it ended; NotEnded when `timeout` is over before.
+
+        A server that can't be reached in between is waited for.
+        """
+        deadline, backoff = Deadline(in_seconds(timeout)), Backoff()
+        while True:
+            waited = Deadline(min(LONGEST_WAIT, deadline.remaining()) / 2)
+            try:
+                task = self._long_poll(deadline.remaining())
+            except errors.CallError as error:
+                if not resumes(error) or deadline.passed:
+                    raise
+            else:
+                if task.state in TERMINAL:
+                    return task
+                if deadline.passed:
+                    raise errors.NotEnded(self.id, enum_name(TaskState, task.state), deadline.seconds)
+                if waited.passed:
+                    backoff.reset()
+                    continue
+            io.sleep(min(backoff.next(), deadline.remaining()))
+
+    def _long_poll(self, remaining: float) -> Task:
+        """The task as soon as it ends or the wait is over; little more than what remains."""
+        wait, timeout = min(LONGEST_WAIT, remaining), min(ANSWER, 1 + remaining)
+        answer = self._tasks.get_task(self.id, view=TASK_VIEW_FULL, wait=wait, timeout=timeout)
+        return answer.task
+
+    def cancel(
+        self,
+        reason: str = "",
+        *,
+        grace: DurationLike = None,
+        wait: DurationLike = None,
+        timeout: Timeout = None,
+    ) -> CancelTaskResponse:
+        """Asks for it to be stopped; with `wait`, answers once nothing of it runs any more."""
+        return self._tasks.cancel_task(self.id, reason=reason, grace=grace, wait=wait, timeout=timeout)
+
+
+class RunHandle:
+    """One run of a collection, and the task that it is."""
+
+    def __init__(
+        self, collections: "Collections", task: TaskHandle, dataset_id: str, *, created: bool = True
+    ) -> None:
+        self._collections = collections
+        self.task = task
+        self.id = task.id
+        self.dataset_id = dataset_id
+        self.created = created
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}>"
+
+    def get(self, *, timeout: Timeout = None) -> Run:
+        """The run as it is now."""
+        return (self._collections.get_run(self.id, timeout=timeout)).run
+
+    def watch(
+        self,
+        from_seq: int = 0,
+        *,
+        kinds: Iterable[Kind] = (),
+        min_log_level: LogLevel.ValueType = LOG_LEVEL_UNSPECIFIED,
+    ) -> TaskWatch:
+        """The events of its task."""
+        return self.task.watch(from_seq, kinds=kinds, min_log_level=min_log_level)
+
+    def result(self, timeout: Timeout = None) -> Run:
+        """The run with its counters, once it succeeded. Raises as a task's result does."""
+        self.task.result(timeout)
+        return self.get()
+
+    def cancel(
+        self,
+        reason: str = "",
+        *,
+        grace: DurationLike = None,
+        wait: DurationLike = None,
+        timeout: Timeout = None,
+    ) -> CancelTaskResponse:
+        """Asks for it to be stopped; what it has committed stays."""
+        return self.task.cancel(reason, grace=grace, wait=wait, timeout=timeout)

@@ -1,0 +1,239 @@
+# ruff: noqa: A002  arguments are called as the fields they fill
+"""The client of TaskService. Generated from `weir/v1/task_service.proto` by `make gen`."""
+
+from collections.abc import Iterable, Mapping
+
+from weir import methods
+from weir.blocking.caller import Caller
+from weir.blocking.pages import Pages, fetcher
+from weir.blocking.stream import Stream
+from weir.deadline import Timeout
+from weir.method import fresh_id
+from weir.times import DurationLike, TimeLike, to_duration, to_timestamp
+from weir.v1 import (
+    task_pb2,
+    task_service_pb2,
+)
+from weir.values import StructLike, to_struct
+
+
+class TaskClient:
+    """Tasks and task types."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def submit_task(
+        self,
+        *,
+        type: str,
+        input: StructLike = None,
+        queue: str = "",
+        labels: Mapping[str, str] | None = None,
+        start_after: TimeLike = None,
+        timeouts: task_pb2.Timeouts | None = None,
+        retry: task_pb2.RetryPolicy | None = None,
+        project: str = "",
+        request_id: str = "",
+        validate_only: bool = False,
+        timeout: Timeout = None,
+    ) -> task_service_pb2.SubmitTaskResponse:
+        """Submits one task. OK means that it is stored and will be run, whatever process or machine dies
+        next.
+
+        Args:
+            type: Name of a registered task type, such as `monitor.source`.
+            input: Fits the input schema of the type. At most 1 MiB. Numbers are doubles: send integers
+                beyond 2^53 as strings.
+            queue: Queue to wait in. Empty: the type's own queue.
+            labels: Free tags; at most 32. No secrets here.
+            start_after: Not started before this time. Unset: at once.
+            timeouts: Limits on running time. Unset parts come from the type.
+            retry: When to try again. Unset: the type's policy.
+            project: Project to submit to. Empty: `default`.
+            request_id: Makes the call safe to repeat; see common.proto.
+            validate_only: True: check everything, store nothing; `task` has no id.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.SubmitTaskRequest(
+            spec=task_pb2.TaskSpec(
+                type=type,
+                input=to_struct(input, "input"),
+                queue=queue,
+                labels=labels,
+                start_after=to_timestamp(start_after, "start_after"),
+                timeouts=timeouts,
+                retry=retry,
+            ),
+            project=project,
+            request_id=request_id or fresh_id(),
+            validate_only=validate_only,
+        )
+        return self._caller.unary(methods.SUBMIT_TASK, request, timeout)
+
+    def get_task(
+        self,
+        task_id: str,
+        *,
+        view: task_service_pb2.TaskView.ValueType = task_service_pb2.TASK_VIEW_UNSPECIFIED,
+        wait: DurationLike = None,
+        timeout: Timeout = None,
+    ) -> task_service_pb2.GetTaskResponse:
+        """Gets a task. With `wait`, answers when it has ended or the wait is over.
+
+        Args:
+            task_id: The task.
+            view: How much to give.
+            wait: Wait this long at most for the task to end. At most 60 s. Unset: no wait.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.GetTaskRequest(task_id=task_id, view=view, wait=to_duration(wait, "wait"))
+        return self._caller.unary(methods.GET_TASK, request, timeout, wait)
+
+    def list_tasks(
+        self,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        filter: str = "",
+        view: task_service_pb2.TaskView.ValueType = task_service_pb2.TASK_VIEW_UNSPECIFIED,
+        timeout: Timeout = None,
+    ) -> Pages[task_service_pb2.ListTasksResponse, task_pb2.Task]:
+        """Lists tasks, newest first.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            view: How much of each task to give.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> task_service_pb2.ListTasksRequest:
+            return task_service_pb2.ListTasksRequest(
+                page_size=page_size, page_token=page_token, filter=filter, view=view
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_TASKS, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.tasks)
+
+    def cancel_task(
+        self,
+        task_id: str,
+        *,
+        reason: str = "",
+        grace: DurationLike = None,
+        wait: DurationLike = None,
+        timeout: Timeout = None,
+    ) -> task_service_pb2.CancelTaskResponse:
+        """Asks for a task to be stopped, and answers with the phase reached. The further phases are
+        events; the state CANCELLED comes only after CONFIRMED. A success that arrives after the request
+        stays SUCCEEDED, with `cancellation` set. For a task that has ended it changes nothing and is no
+        error.
+
+        Args:
+            task_id: The task.
+            reason: Why; shown with the task.
+            grace: Grace time before it is killed, in place of the task's own; 0 s kills at once. Unset:
+                the task's own.
+            wait: Wait this long at most for CONFIRMED. At most 60 s. Unset: no wait.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.CancelTaskRequest(
+            task_id=task_id, reason=reason, grace=to_duration(grace, "grace"), wait=to_duration(wait, "wait")
+        )
+        return self._caller.unary(methods.CANCEL_TASK, request, timeout, wait)
+
+    def watch_task_stream(
+        self,
+        task_id: str,
+        *,
+        from_seq: int = 0,
+        kinds: Iterable[task_pb2.EventKind.ValueType] = (),
+        min_log_level: task_pb2.LogLevel.ValueType = task_pb2.LOG_LEVEL_UNSPECIFIED,
+    ) -> Stream[task_service_pb2.WatchTaskResponse]:
+        """Follows one task: all its events from `from_seq` on, each once, in order, history and live
+        alike. Ends with OK after the terminal event. One call: it is not resumed when it breaks.
+
+        Args:
+            task_id: The task.
+            from_seq: First event wanted. To resume: the last `seq` seen, plus one. 0: the first.
+            kinds: Kinds wanted. Empty: all. Gaps and the terminal event always come.
+            min_log_level: Lowest level of log lines wanted.
+        """
+        request = task_service_pb2.WatchTaskRequest(
+            task_id=task_id, from_seq=from_seq, kinds=kinds, min_log_level=min_log_level
+        )
+        return self._caller.stream(methods.WATCH_TASK, request)
+
+    def list_task_events(
+        self,
+        task_id: str,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        from_seq: int = 0,
+        descending: bool = False,
+        kinds: Iterable[task_pb2.EventKind.ValueType] = (),
+        min_log_level: task_pb2.LogLevel.ValueType = task_pb2.LOG_LEVEL_UNSPECIFIED,
+        attempt: int = 0,
+        timeout: Timeout = None,
+    ) -> Pages[task_service_pb2.ListTaskEventsResponse, task_pb2.TaskEvent]:
+        """Reads a task's events in pages, both ways; the way to read its log.
+
+        Args:
+            task_id: The task.
+            page_size: Events a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give. Empty: the first.
+            from_seq: First sequence number wanted, or with `descending` the last. 0: no bound.
+            descending: True: newest first, for the tail of a log.
+            kinds: Kinds wanted. Empty: all.
+            min_log_level: Lowest level of log lines wanted.
+            attempt: Attempt wanted. 0: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> task_service_pb2.ListTaskEventsRequest:
+            return task_service_pb2.ListTaskEventsRequest(
+                task_id=task_id,
+                page_size=page_size,
+                page_token=page_token,
+                from_seq=from_seq,
+                descending=descending,
+                kinds=kinds,
+                min_log_level=min_log_level,
+                attempt=attempt,
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_TASK_EVENTS, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.events)
+
+    def list_task_types(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> Pages[task_service_pb2.ListTaskTypesResponse, task_pb2.TaskType]:
+        """Lists task types, without their schemas.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> task_service_pb2.ListTaskTypesRequest:
+            return task_service_pb2.ListTaskTypesRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_TASK_TYPES, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.task_types)
+
+    def get_task_type(self, name: str, *, timeout: Timeout = None) -> task_service_pb2.GetTaskTypeResponse:
+        """Gets a task type with the JSON schemas of its input and output.
+
+        Args:
+            name: Name of the type.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.GetTaskTypeRequest(name=name)
+        return self._caller.unary(methods.GET_TASK_TYPE, request, timeout)

@@ -1,0 +1,1 @@
+"""What is collected, from where: connectors, connections, collections and their runs."""

@@ -1,0 +1,44 @@
+"""The domains of collecting, wired."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from weir_core.collections.connections import ConnectionService
+from weir_core.collections.runs import RunService
+from weir_core.collections.service import CollectionService
+from weir_core.config import Settings
+from weir_core.datasets.service import DatasetService
+from weir_core.datasets.store import ObjectStore
+from weir_core.datasets.sweep import DatasetSweep
+from weir_core.db import Database
+from weir_core.paging import PageTokens
+from weir_core.secrets import SecretBox
+from weir_core.tasks.service import TaskService
+from weir_core.users.projects import Projects
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """All that is about sources, and the records that come from them."""
+
+    store: ObjectStore
+    connections: ConnectionService
+    collections: CollectionService
+    runs: RunService
+    datasets: DatasetService
+    sweep: DatasetSweep
+
+    @classmethod
+    def wire(
+        cls, settings: Settings, db: Database, secrets: SecretBox, tasks: TaskService, projects: Projects
+    ) -> Self:
+        """Put the parts together."""
+        store = ObjectStore(settings.data_dir)
+        return cls(
+            store=store,
+            connections=ConnectionService(db, secrets, projects),
+            collections=CollectionService(db, projects),
+            runs=RunService(db, secrets, tasks),
+            datasets=DatasetService(db, store, PageTokens(secrets.derive("resume tokens"))),
+            sweep=DatasetSweep(db, store),
+        )

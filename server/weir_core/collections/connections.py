@@ -1,0 +1,159 @@
+"""Connectors and connections, as callers and workers use them."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from weir_core.collections import repository
+from weir_core.collections.models import Connection, Connector, NewConnection, connection, connector
+from weir_core.collections.settings import check_connection
+from weir_core.db import Database
+from weir_core.errors import InvalidArgument, NameTaken, NotFound, PermissionMissing
+from weir_core.filtering import Filterable, parse, to_sql
+from weir_core.idempotency import RequestKey, request_key
+from weir_core.ids import new_id
+from weir_core.paging import Page
+from weir_core.principals import Caller
+from weir_core.secrets import SecretBox
+from weir_core.users.permissions import DEFAULT_PROJECT
+from weir_core.users.projects import Projects
+
+CONNECTOR_FILTERS: Final = {"name": Filterable(connector.c.name)}
+CONNECTION_FILTERS: Final = {
+    "project": Filterable(connection.c.project),
+    "name": Filterable(connection.c.name),
+    "connector": Filterable(connection.c.connector),
+}
+
+
+def secrets_place(connection_id: UUID) -> str:
+    """Where the secrets of a connection are kept, as the secret box wants it."""
+    return f"connection/{connection_id}"
+
+
+class ConnectionService:
+    """The outside systems that can be read."""
+
+    def __init__(self, db: Database, box: SecretBox, projects: Projects) -> None:
+        self._db = db
+        self._box = box
+        self._projects = projects
+        self._digest_key = box.derive("request content")
+
+    async def register_connectors(self, connectors: Sequence[Connector]) -> None:
+        """Store the connectors that a starting worker has."""
+
+        async def work(tx: AsyncConnection) -> None:
+            for brought in sorted(connectors, key=lambda brought: brought.name):
+                await repository.save_connector(tx, brought)
+
+        await self._db.write(work)
+
+    async def list_connectors(self, page: Page, filter_text: str) -> list[Connector]:
+        """Connectors by name; one more than the page holds, where there is one."""
+        conditions = to_sql(parse(filter_text), CONNECTOR_FILTERS)
+        after = str(page.key[0]) if page.key else ""
+        async with self._db.read() as tx:
+            return await repository.list_connectors(tx, conditions, after, page.size + 1)
+
+    async def create_connection(self, caller: Caller, new: NewConnection, request_id: str = "") -> Connection:
+        """Store a connection; its secrets are encrypted from the first row."""
+        new = replace(new, project=new.project or DEFAULT_PROJECT)
+        demand(caller, "connections.write", new.project)
+        if new.allow_private_addresses:
+            demand(caller, "connections.private", new.project)
+        key = request_key(caller.principal, "CreateConnection", request_id, self._content(new))
+        if made := await self._connection_of(key):
+            return made
+        await self._check_connection(new)
+        connection_id = new_id()
+        sealed = None
+        if new.secrets:
+            sealed = self._box.seal(orjson.dumps(new.secrets), secrets_place(connection_id))
+
+        async def work(tx: AsyncConnection) -> None:
+            if not await repository.insert_connection(
+                tx, connection_id, new, sealed=sealed, creator=caller.principal, key=key
+            ):
+                raise NameTaken("connection", new.name)
+
+        try:
+            await self._db.write(work)
+        except NameTaken:
+            if made := await self._connection_of(key):
+                return made
+            raise
+        return await self.get_connection(caller, connection_id, "connections.write")
+
+    async def get_connection(
+        self, caller: Caller, connection_id: UUID, permission: str = "connections.read"
+    ) -> Connection:
+        """A connection without its secrets; NotFound where the caller may not see it."""
+        async with self._db.read() as tx:
+            found = await repository.get_connection(tx, connection_id)
+        if found is None or not caller.holds(permission, found.project):
+            raise NotFound("connection", connection_id)
+        return found
+
+    async def list_connections(self, caller: Caller, page: Page, filter_text: str) -> list[Connection]:
+        """Connections by name; one more than the page holds, where there is one."""
+        conditions = to_sql(parse(filter_text), CONNECTION_FILTERS)
+        projects = caller.projects("connections.read")
+        async with self._db.read() as tx:
+            return await repository.list_connections(tx, projects, conditions, name_key(page), page.size + 1)
+
+    async def _connection_of(self, key: RequestKey | None) -> Connection | None:
+        if key is None:
+            return None
+        async with self._db.read() as tx:
+            return await repository.connection_of_request(tx, key)
+
+    async def _check_connection(self, new: NewConnection) -> None:
+        await self._projects.require(new.project)
+        async with self._db.read() as tx:
+            known = await require_connector(tx, new.connector)
+        check_connection(known.name, known.connection_schema, new.settings, new.secrets)
+
+    def _content(self, new: NewConnection) -> Any:
+        # A plain hash of a weak secret could be guessed from a copy of the database.
+        digests = {
+            name: hmac.new(self._digest_key, value.encode(), hashlib.sha256).hexdigest()
+            for name, value in new.secrets.items()
+        }
+        return {
+            "project": new.project,
+            "name": new.name,
+            "connector": new.connector,
+            "settings": new.settings,
+            "secrets": digests,
+            "allow_private_addresses": new.allow_private_addresses,
+        }
+
+
+def name_key(page: Page) -> tuple[str, UUID] | None:
+    """The key of the last entry shown, in a list by name."""
+    return (str(page.key[0]), UUID(page.key[1])) if page.key else None
+
+
+def demand(caller: Caller, permission: str, project: str) -> None:
+    """Refuse a caller without the permission in the project that its request names."""
+    if not caller.holds(permission, project):
+        raise PermissionMissing(permission, project)
+
+
+async def require_connector(tx: AsyncConnection, name: str) -> Connector:
+    """A connector that a worker has brought."""
+    found = await repository.get_connector(tx, name)
+    if found is None:
+        known = [one.name for one in await repository.list_connectors(tx, [], "", 20)]
+        raise InvalidArgument.at(
+            "connection.connector",
+            f"no worker has brought a connector {name!r}; known are {', '.join(known) or 'none yet'}",
+        )
+    return found

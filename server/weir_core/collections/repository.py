@@ -1,0 +1,243 @@
+"""All SQL about connectors, connections and collections."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, and_, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from weir_core.collections.models import (
+    Collection,
+    Connection,
+    Connector,
+    NewCollection,
+    NewConnection,
+    SyncMode,
+    collection,
+    connection,
+    connector,
+)
+from weir_core.columns import database_now, insert_new
+from weir_core.datasets.models import dataset
+from weir_core.idempotency import RequestKey, request_values
+from weir_core.principals import Principal, creator_of, creator_values
+
+
+async def save_connector(tx: AsyncConnection, brought: Connector) -> None:
+    """Store what a worker tells of a connector."""
+    values: dict[str, Any] = {
+        "description": brought.description,
+        "version": brought.version,
+        "connection_schema": brought.connection_schema,
+        "collection_schema": brought.collection_schema,
+        "modes": [mode.name for mode in brought.modes],
+        "update_time": database_now(),
+    }
+    known = select(connector.c.name).where(connector.c.name == brought.name).with_for_update()
+    if (await tx.execute(known)).first():
+        await tx.execute(update(connector).where(connector.c.name == brought.name).values(**values))
+    else:
+        await tx.execute(insert(connector).values(name=brought.name, **values))
+
+
+async def get_connector(tx: AsyncConnection, name: str) -> Connector | None:
+    """One connector."""
+    row = (await tx.execute(select(connector).where(connector.c.name == name))).first()
+    return _connector(row) if row else None
+
+
+async def list_connectors(
+    tx: AsyncConnection, conditions: list[ColumnElement[bool]], after: str, limit: int
+) -> list[Connector]:
+    """Connectors by name."""
+    query = select(connector).where(connector.c.name > after, *conditions)
+    return [_connector(row) for row in await tx.execute(query.order_by(connector.c.name).limit(limit))]
+
+
+async def insert_connection(
+    tx: AsyncConnection,
+    connection_id: UUID,
+    new: NewConnection,
+    *,
+    sealed: bytes | None,
+    creator: Principal,
+    key: RequestKey | None,
+) -> bool:
+    """Store a connection; False where its name or the request id is taken."""
+    values: dict[str, Any] = {
+        "id": connection_id,
+        "project": new.project,
+        "name": new.name,
+        "connector": new.connector,
+        "settings": new.settings,
+        "secrets": sealed,
+        "secret_names": sorted(new.secrets),
+        "allow_private_addresses": new.allow_private_addresses,
+        "revision": 1,
+        "create_time": datetime.now(UTC),
+        "is_delete": False,
+        "live": True,
+    }
+    return await insert_new(tx, connection, values | creator_values(creator) | request_values(key))
+
+
+async def get_connection(tx: AsyncConnection, connection_id: UUID) -> Connection | None:
+    """One connection, without its secrets."""
+    query = select(connection).where(connection.c.id == connection_id, connection.c.live)
+    row = (await tx.execute(query)).first()
+    return _connection(row) if row else None
+
+
+async def sealed_secrets(tx: AsyncConnection, connection_id: UUID) -> bytes | None:
+    """The encrypted secrets of a connection."""
+    return (await tx.execute(select(connection.c.secrets).where(connection.c.id == connection_id))).scalar()
+
+
+async def connection_of_request(tx: AsyncConnection, key: RequestKey) -> Connection | None:
+    """The connection that a request made before; RequestIdReused where its content was another."""
+    row = (await tx.execute(select(connection).where(connection.c.request_key == key.key))).first()
+    if row is None:
+        return None
+    key.check(row.request_content)
+    return _connection(row)
+
+
+async def list_connections(
+    tx: AsyncConnection,
+    projects: list[str] | None,
+    conditions: list[ColumnElement[bool]],
+    after: tuple[str, UUID] | None,
+    limit: int,
+) -> list[Connection]:
+    """Connections by name."""
+    query = by_name(select(connection).where(connection.c.live, *conditions), connection, projects, after)
+    return [_connection(row) for row in await tx.execute(query.limit(limit))]
+
+
+async def insert_collection(
+    tx: AsyncConnection,
+    collection_id: UUID,
+    new: NewCollection,
+    *,
+    dataset_id: UUID,
+    creator: Principal,
+    key: RequestKey | None,
+) -> bool:
+    """Store a collection; False where its name or the request id is taken."""
+    values: dict[str, Any] = {
+        "id": collection_id,
+        "project": new.project,
+        "name": new.name,
+        "connection_id": new.connection_id,
+        "stream": new.stream,
+        "settings": new.settings,
+        "mode": int(new.mode),
+        "cursor_field": new.cursor_field,
+        "dataset_id": dataset_id,
+        "create_time": datetime.now(UTC),
+        "is_delete": False,
+        "live": True,
+    }
+    return await insert_new(tx, collection, values | creator_values(creator) | request_values(key))
+
+
+_collections = select(collection, dataset.c.name.label("dataset_name")).join(
+    dataset, dataset.c.id == collection.c.dataset_id
+)
+
+
+async def get_collection(tx: AsyncConnection, collection_id: UUID) -> Collection | None:
+    """One collection, without its last run."""
+    query = _collections.where(collection.c.id == collection_id, collection.c.live)
+    row = (await tx.execute(query)).first()
+    return _collection(row) if row else None
+
+
+async def collection_of_request(tx: AsyncConnection, key: RequestKey) -> Collection | None:
+    """The collection that a request made before; RequestIdReused where its content was another."""
+    row = (await tx.execute(_collections.where(collection.c.request_key == key.key))).first()
+    if row is None:
+        return None
+    key.check(row.request_content)
+    return _collection(row)
+
+
+async def list_collections(
+    tx: AsyncConnection,
+    projects: list[str] | None,
+    conditions: list[ColumnElement[bool]],
+    after: tuple[str, UUID] | None,
+    limit: int,
+) -> list[Collection]:
+    """Collections by name, without their last runs."""
+    query = by_name(_collections.where(collection.c.live, *conditions), collection, projects, after)
+    return [_collection(row) for row in await tx.execute(query.limit(limit))]
+
+
+async def lock_collection(tx: AsyncConnection, collection_id: UUID) -> Row[Any] | None:
+    """The row of a collection, held until the transaction ends."""
+    query = select(collection).where(collection.c.id == collection_id, collection.c.live)
+    return (await tx.execute(query.with_for_update())).first()
+
+
+async def update_collection(tx: AsyncConnection, collection_id: UUID, values: dict[str, Any]) -> None:
+    """Set columns of a collection."""
+    await tx.execute(update(collection).where(collection.c.id == collection_id).values(**values))
+
+
+def by_name(
+    query: Select[Any], table: Any, projects: list[str] | None, after: tuple[str, UUID] | None
+) -> Select[Any]:
+    """Of what a query finds, that of some projects, by name, from after a key on."""
+    if projects is not None:
+        query = query.where(table.c.project.in_(projects))
+    if after is not None:
+        name, key = after
+        query = query.where(or_(table.c.name > name, and_(table.c.name == name, table.c.id > key)))
+    return query.order_by(table.c.name, table.c.id)
+
+
+def _connector(row: Row[Any]) -> Connector:
+    return Connector(
+        name=row.name,
+        description=row.description,
+        version=row.version,
+        connection_schema=row.connection_schema,
+        collection_schema=row.collection_schema,
+        modes=tuple(SyncMode[name] for name in row.modes),
+    )
+
+
+def _connection(row: Row[Any]) -> Connection:
+    return Connection(
+        id=row.id,
+        project=row.project,
+        name=row.name,
+        connector=row.connector,
+        settings=row.settings,
+        secret_names=row.secret_names,
+        allow_private_addresses=bool(row.allow_private_addresses),
+        revision=row.revision,
+        creator=creator_of(row),
+        create_time=row.create_time,
+    )
+
+
+def _collection(row: Row[Any]) -> Collection:
+    return Collection(
+        id=row.id,
+        project=row.project,
+        name=row.name,
+        connection_id=row.connection_id,
+        stream=row.stream,
+        settings=row.settings,
+        mode=SyncMode(row.mode),
+        cursor_field=row.cursor_field,
+        dataset_id=row.dataset_id,
+        dataset=row.dataset_name,
+        cursor=row.cursor,
+        last_run_id=row.last_run_id,
+        creator=creator_of(row),
+        create_time=row.create_time,
+    )

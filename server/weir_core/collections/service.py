@@ -1,0 +1,147 @@
+"""Collections, as callers use them."""
+
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from weir_core.collections import repository, run_repository
+from weir_core.collections.connections import demand, name_key, require_connector
+from weir_core.collections.models import Collection, Connector, NewCollection, SyncMode, collection
+from weir_core.collections.settings import check_collection
+from weir_core.datasets import repository as datasets
+from weir_core.db import Database
+from weir_core.errors import InUse, InvalidArgument, NameTaken, NotFound
+from weir_core.filtering import Filterable, id_value, parse, to_sql
+from weir_core.idempotency import RequestKey, request_key
+from weir_core.ids import new_id
+from weir_core.paging import Page
+from weir_core.principals import Caller
+from weir_core.users.permissions import DEFAULT_PROJECT
+from weir_core.users.projects import Projects
+
+COLLECTION_FILTERS: Final = {
+    "project": Filterable(collection.c.project),
+    "name": Filterable(collection.c.name),
+    "connection_id": Filterable(collection.c.connection_id, id_value),
+}
+
+
+class CollectionService:
+    """What is read over a connection, how, and into which dataset."""
+
+    def __init__(self, db: Database, projects: Projects) -> None:
+        self._db = db
+        self._projects = projects
+
+    async def create_collection(self, caller: Caller, new: NewCollection, request_id: str = "") -> Collection:
+        """Store a collection, and its dataset where that does not exist."""
+        new = replace(new, project=new.project or DEFAULT_PROJECT, dataset=new.dataset or new.name)
+        demand(caller, "collections.write", new.project)
+        demand(caller, "connections.use", new.project)
+        key = request_key(caller.principal, "CreateCollection", request_id, _collection_content(new))
+        if made := await self._collection_of(key):
+            return made
+        await self._check_collection(new)
+        collection_id = new_id()
+
+        async def work(tx: AsyncConnection) -> None:
+            dataset_id = await _take_dataset(tx, new, collection_id)
+            if not await repository.insert_collection(
+                tx, collection_id, new, dataset_id=dataset_id, creator=caller.principal, key=key
+            ):
+                raise NameTaken("collection", new.name)
+
+        try:
+            await self._db.write(work)
+        except (NameTaken, InUse):
+            if made := await self._collection_of(key):
+                return made
+            raise
+        return await self.get_collection(caller, collection_id, "collections.write")
+
+    async def get_collection(
+        self, caller: Caller, collection_id: UUID, permission: str = "collections.read"
+    ) -> Collection:
+        """A collection with its last run; NotFound where the caller may not see it."""
+        async with self._db.read() as tx:
+            found = await repository.get_collection(tx, collection_id)
+            if found is None or not caller.holds(permission, found.project):
+                raise NotFound("collection", collection_id)
+            return (await _with_last_runs(tx, [found]))[0]
+
+    async def list_collections(self, caller: Caller, page: Page, filter_text: str) -> list[Collection]:
+        """Collections by name; one more than the page holds, where there is one."""
+        conditions = to_sql(parse(filter_text), COLLECTION_FILTERS)
+        projects = caller.projects("collections.read")
+        async with self._db.read() as tx:
+            found = await repository.list_collections(tx, projects, conditions, name_key(page), page.size + 1)
+            return await _with_last_runs(tx, found)
+
+    async def _collection_of(self, key: RequestKey | None) -> Collection | None:
+        if key is None:
+            return None
+        async with self._db.read() as tx:
+            found = await repository.collection_of_request(tx, key)
+            return (await _with_last_runs(tx, [found]))[0] if found else None
+
+    async def _check_collection(self, new: NewCollection) -> None:
+        await self._projects.require(new.project)
+        async with self._db.read() as tx:
+            source = await repository.get_connection(tx, new.connection_id)
+            if source is None or source.project != new.project:
+                raise NotFound("connection", new.connection_id)
+            known = await require_connector(tx, source.connector)
+        _check_mode(known, new)
+        check_collection(known.name, known.collection_schema, new.settings)
+
+
+def _check_mode(known: Connector, new: NewCollection) -> None:
+    if new.mode not in known.modes:
+        modes = ", ".join(mode.name for mode in known.modes)
+        raise InvalidArgument.at(
+            "collection.mode", f"the connector {known.name!r} serves {modes}, not {new.mode.name}"
+        )
+    if new.mode is SyncMode.INCREMENTAL and not new.cursor_field:
+        raise InvalidArgument.at("collection.cursor_field", "must name a column in mode INCREMENTAL")
+    if new.mode is SyncMode.FULL and new.cursor_field:
+        raise InvalidArgument.at("collection.cursor_field", "is for mode INCREMENTAL; leave it empty")
+    if new.stream:
+        raise InvalidArgument.at(
+            "collection.stream", f"the connector {known.name!r} has no streams; leave it empty"
+        )
+
+
+async def _take_dataset(tx: AsyncConnection, new: NewCollection, collection_id: UUID) -> UUID:
+    dataset_id = new_id()
+    if await datasets.insert_dataset(tx, dataset_id, new.project, new.dataset, collection_id):
+        return dataset_id
+    there = await datasets.lock_by_name(tx, new.project, new.dataset)
+    if there is None or there.collection_id is not None:
+        owner = "" if there is None else str(there.collection_id)
+        raise InUse(
+            f"the dataset {new.dataset!r} is written by another collection; name another one in `dataset`",
+            by=f"collection {owner}",
+        )
+    await datasets.update_dataset(tx, there.id, {"collection_id": collection_id})
+    return there.id
+
+
+async def _with_last_runs(tx: AsyncConnection, found: list[Collection]) -> list[Collection]:
+    wanted = [one.last_run_id for one in found if one.last_run_id is not None]
+    runs = await run_repository.runs_by_id(tx, wanted) if wanted else {}
+    return [replace(one, last_run=runs.get(one.last_run_id)) if one.last_run_id else one for one in found]
+
+
+def _collection_content(new: NewCollection) -> Any:
+    return {
+        "project": new.project,
+        "name": new.name,
+        "connection_id": str(new.connection_id),
+        "settings": new.settings,
+        "mode": new.mode.name,
+        "stream": new.stream,
+        "cursor_field": new.cursor_field,
+        "dataset": new.dataset,
+    }

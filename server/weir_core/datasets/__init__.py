@@ -1,0 +1,1 @@
+"""Records that are kept: segments, their manifest, and reading them back."""

@@ -1,0 +1,76 @@
+"""What a run makes visible at a time: a segment, its rejects and where to go on.
+
+All of a `Commit` is written to the database in one transaction, or nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from weir_core.datasets.cursors import CursorValue
+
+MAX_RAW = 65536
+
+Position: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was done at the source."""
+
+    records: int = 0
+    bytes: int = 0
+    requests: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.records + other.records, self.bytes + other.bytes, self.requests + other.requests)
+
+    def __sub__(self, other: "Counts") -> "Counts":
+        return Counts(self.records - other.records, self.bytes - other.bytes, self.requests - other.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that did not fit, as it came."""
+
+    raw: bytes
+    truncated: bool
+    reason: str
+    column: str
+    page: int
+    position: int
+
+    @classmethod
+    def of(cls, raw: bytes, reason: str, *, column: str = "", page: int = 0, position: int = 0) -> "Reject":
+        """A reject whose raw bytes are cut where they are too many."""
+        return cls(raw[:MAX_RAW], len(raw) > MAX_RAW, reason, column, page, position)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A Parquet file of a dataset, written and not yet named in the manifest."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    schema: pa.Schema
+    low: CursorValue | None
+    """Smallest value of the cursor field in it."""
+    high: CursorValue | None
+    """Greatest value of the cursor field in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What becomes visible together. Without a segment it moves the position only."""
+
+    segment: Segment | None
+    position: Position | None
+    """Where a run resumes once this is committed."""
+    cursor: CursorValue | None
+    """Greatest value of the cursor field up to here."""
+    rejects: tuple[Reject, ...] = ()
+    counts: Counts = field(default_factory=Counts)

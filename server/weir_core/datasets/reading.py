@@ -1,0 +1,180 @@
+"""Reads records back from segments: only the columns, row groups and rows that are asked for.
+
+A reading goes segment by segment and row group by row group, a bounded number of
+rows at a time, in a thread. Each chunk knows the place in the stored rows after
+which it goes on, so that a reading can be taken up exactly there without
+reading what lies before; a filter changes nothing about that.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from weir_core.datasets.cursors import CursorValue
+from weir_core.datasets.predicates import Predicate
+from weir_core.datasets.scanning import Selection, Slice, scan
+from weir_core.datasets.store import ObjectStore
+from weir_core.errors import InvalidArgument
+from weir_core.filtering import Node
+
+STEP_ROWS = 16384
+
+
+class SegmentRef(Protocol):
+    """What must be known of a segment: `StoredSegment` has it."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def low(self) -> CursorValue | None: ...
+    @property
+    def high(self) -> CursorValue | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place between two stored rows: so many rows into that segment of the list."""
+
+    segment: int = 0
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which records are wanted."""
+
+    segments: Sequence[SegmentRef]
+    """In the order to read; a place counts in it."""
+    schema: pa.Schema
+    """The dataset's columns; a segment without one of them has nulls there."""
+    columns: Sequence[str] = ()
+    """Empty: all."""
+    where: Node | None = None
+    limit: int = 0
+    """0: all. Whoever resumes takes off what was given before."""
+    start: Place = field(default_factory=Place)
+    cursor_field: str = ""
+    """The column that `low` and `high` of the segments are of; empty: they are not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows of one segment."""
+
+    rows: pa.RecordBatch
+    segment: int
+    places: pa.Array
+    """For each row its number in the segment, from 0."""
+    end: Place
+    """Where to go on after all of them."""
+
+    def head(self, count: int) -> "Chunk":
+        """The first rows."""
+        if count >= self.rows.num_rows:
+            return self
+        end = Place(self.segment, self.places[count - 1].as_py() + 1)
+        return Chunk(self.rows.slice(0, count), self.segment, self.places.slice(0, count), end)
+
+    def tail(self, start: int) -> "Chunk":
+        """The rows without the first ones."""
+        return Chunk(self.rows.slice(start), self.segment, self.places.slice(start), self.end)
+
+
+class Reading:
+    """One reading, checked when it is made: an unknown column or a filter that does not fit is refused."""
+
+    def __init__(self, store: ObjectStore, query: Query) -> None:
+        self._store = store
+        self._query = query
+        self._schema = _wanted(query.schema, query.columns)
+        self._where = Predicate(query.where, query.schema) if query.where is not None else None
+        self._selection = Selection(query.schema, self._schema.names, self._where)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of all chunks."""
+        return self._schema
+
+    @property
+    def start(self) -> Place:
+        """Where it begins."""
+        return self._query.start
+
+    async def chunks(self, max_rows: int = STEP_ROWS) -> AsyncGenerator[Chunk]:
+        """The records in order, at most so many at a time; while one chunk is used, the next is read."""
+        loop = asyncio.get_running_loop()
+        steps = _Steps(self._steps(max(1, min(max_rows, STEP_ROWS))))
+        coming = loop.run_in_executor(None, steps.next)
+        try:
+            while (chunk := await coming) is not None:
+                coming = loop.run_in_executor(None, steps.next)
+                yield chunk
+        finally:
+            coming.cancel()
+            steps.close()
+
+    def _steps(self, max_rows: int) -> Generator[Chunk]:
+        """The chunks, blocking."""
+        left = self._query.limit or None
+        for number in range(self._query.start.segment, len(self._query.segments)):
+            for part in self._slices(number, max_rows):
+                end = Place(number, part.end)
+                chunk = Chunk(part.rows, number, part.places, end)
+                given = chunk if left is None else chunk.head(left)
+                yield given
+                left = None if left is None else left - given.rows.num_rows
+                if left == 0:
+                    return
+
+    def _slices(self, number: int, max_rows: int) -> Generator[Slice]:
+        start, segment = self._query.start, self._query.segments[number]
+        first = start.row if number == start.segment else 0
+        if first >= segment.rows or self._pruned(segment):
+            return
+        path = self._store.path(segment.path)
+        yield from scan(path, segment.rows, self._selection, first=first, max_rows=max_rows)
+
+    def _pruned(self, segment: SegmentRef) -> bool:
+        """True if the manifest alone tells that no row of the segment passes."""
+        name = self._query.cursor_field
+        if self._where is None or not name or segment.low is None or segment.high is None:
+            return False
+        return not self._where.may_match(name, segment.low, segment.high)
+
+
+class _Steps:
+    """A generator that one thread steps and another may close, whichever state it is in."""
+
+    def __init__(self, chunks: Generator[Chunk]) -> None:
+        self._chunks = chunks
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def next(self) -> Chunk | None:
+        with self._lock:
+            chunk = None if self._closed else next(self._chunks, None)
+            if self._closed:
+                self._chunks.close()
+            return chunk
+
+    def close(self) -> None:
+        """Closes the file; while a step is under way that step does it at its end."""
+        self._closed = True
+        if self._lock.acquire(blocking=False):
+            self._chunks.close()
+            self._lock.release()
+
+
+def _wanted(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    unknown = sorted(set(columns) - set(schema.names))
+    if unknown:
+        raise InvalidArgument.at(
+            "columns", f"no such column: {', '.join(unknown)}; there are {', '.join(schema.names[:50])}"
+        )
+    return pa.schema([schema.field(name) for name in columns]) if columns else schema

@@ -1,0 +1,232 @@
+"""The database: one way in for MySQL, MariaDB and SQLite.
+
+Work that writes is a function of a connection, given to `Database.write`: it
+runs in one transaction, and runs again as a whole where the database says that
+two transactions met. SQLite has one writer at a time: a file lock, taken before
+BEGIN IMMEDIATE, queues writers of all processes (busy_timeout polls and is
+unfair).
+"""
+
+import asyncio
+import fcntl
+import os
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from weir_core.errors import Conflict, DependencyDown
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+T = TypeVar("T")
+Work = Callable[[AsyncConnection], Awaitable[T]]
+
+_TRIES: Final = 4
+_READ_SECONDS: Final = 10.0
+_WRITE_SECONDS: Final = 15.0
+# Deadlock, lock wait timeout, and MariaDB's "record has changed since last read".
+_MET: Final = {1213, 1205, 1020}
+# Too many connections, shutdown in progress; from 2000 on the client speaks of its connection.
+_DOWN: Final = {1040, 1053}
+_CLIENT_LOST: Final = 2000
+_MYSQL_SESSION: Final = "SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00'"
+
+
+class Database:
+    """Connections to one database."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = make_url(url)
+        self._lock: _FileLock | None = None
+        if self.is_sqlite:
+            self._reader = _sqlite_engine(self.url, begin="BEGIN", pool_size=pool_size)
+            self._writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", pool_size=1)
+            self._lock = _FileLock(Path(f"{self.url.database}.lock"))
+        else:
+            self._reader = self._writer = _mysql_engine(self.url, pool_size)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True: SQLite; False: MySQL or MariaDB."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection for reads that see one state of the database."""
+        try:
+            # Running out of time is an OSError as well.
+            async with asyncio.timeout(_READ_SECONDS), self._reader.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+            raise _translate(error) from error
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction; again where it met another one."""
+        limit = asyncio.timeout(_WRITE_SECONDS)
+        try:
+            async with limit:
+                return await self._write(work)
+        except TimeoutError:
+            if limit.expired():
+                raise DependencyDown("db") from None
+            raise
+
+    async def _write(self, work: Work[T]) -> T:
+        for attempt in range(_TRIES):
+            try:
+                if self._lock is None:
+                    async with self._writer.begin() as connection:
+                        return await work(connection)
+                async with self._lock.held(), self._writer.begin() as connection:
+                    return await work(connection)
+            except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+                if not _met(error) or attempt == _TRIES - 1:
+                    raise _translate(error) from error
+            await asyncio.sleep(random.uniform(0.005, 0.05) * 2**attempt)
+        raise AssertionError
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+
+class _FileLock:
+    """A lock between processes whose waiters queue in the kernel."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turn = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="sqlite-lock")
+
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[None]:
+        async with self._turn:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            await self._take(descriptor)
+            try:
+                yield
+            finally:
+                os.close(descriptor)
+
+    async def _take(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting = asyncio.get_running_loop().run_in_executor(
+                self._threads, fcntl.flock, descriptor, fcntl.LOCK_EX
+            )
+            try:
+                await asyncio.shield(waiting)
+            except asyncio.CancelledError:
+                waiting.add_done_callback(lambda _: os.close(descriptor))
+                raise
+
+
+def _mysql_engine(url: URL, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=5,
+        pool_recycle=1800,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "charset": "utf8mb4"},
+    )
+
+    def connected(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(_MYSQL_SESSION)
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", connected)
+    return engine
+
+
+def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=10)
+
+    def connected(connection: Any, _record: object) -> None:
+        # The driver's own BEGIN is switched off: it comes too late and is never IMMEDIATE.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "connect", connected)
+    event.listen(engine.sync_engine, "begin", begun)
+    return engine
+
+
+def _code(error: BaseException) -> object:
+    original = getattr(error, "orig", None)
+    return original.args[0] if original is not None and original.args else None
+
+
+def _met(error: BaseException) -> bool:
+    return _code(error) in _MET or "database is locked" in str(error)
+
+
+def _translate(error: Exception) -> Exception:
+    if _met(error):
+        return Conflict("two changes met; call again")
+    code = _code(error)
+    if not isinstance(error, DBAPIError) or code in _DOWN or (isinstance(code, int) and code >= _CLIENT_LOST):
+        return DependencyDown("db")
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return DependencyDown("db")
+    return error
+
+
+def migrations_folder() -> Path:
+    """Where the migrations lie: in the installed package, or at the checkout's root."""
+    packaged = Path(__file__).parent / "migrations"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "migrations"
+
+
+def _alembic(url: str) -> "Config":
+    # Alembic takes a third of a second to import, and a serving process has no use for it.
+    from alembic.config import Config
+
+    # What Alembic prints is for its own command line.
+    config = Config(stdout=StringIO())
+    config.set_main_option("script_location", str(migrations_folder()))
+    config.attributes["url"] = url
+    return config
+
+
+async def upgrade(url: str) -> None:
+    """Bring the database to the newest revision."""
+    from alembic import command
+
+    await asyncio.to_thread(command.upgrade, _alembic(url), "head")
+
+
+async def check(url: str) -> None:
+    """Fail with alembic's CommandError where tables and migrations differ."""
+    from alembic import command
+
+    await asyncio.to_thread(command.check, _alembic(url))
+
+
+def revise(url: str, message: str) -> None:
+    """Write a new migration from the difference between tables and database."""
+    from alembic import command
+
+    number = len(list((migrations_folder() / "versions").glob("*.py"))) + 1
+    command.revision(_alembic(url), message=message, autogenerate=True, rev_id=f"{number:04d}")

@@ -1,0 +1,1 @@
+"""Workers, their leases, and the kinds of task that they can do."""

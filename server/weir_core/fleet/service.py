@@ -1,0 +1,99 @@
+"""What workers tell of themselves, and what others ask of them."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final, cast
+from uuid import UUID
+
+from weir_core.db import Database
+from weir_core.errors import NotFound
+from weir_core.filtering import Filterable, parse, to_sql
+from weir_core.fleet import repository
+from weir_core.fleet.models import TaskType, Worker, WorkerState, task_type
+from weir_core.paging import Page
+
+FILTERS: Final = {"name": Filterable(task_type.c.name)}
+
+
+class SchemaChanged(Exception):
+    """A worker brings another schema under a version that is known already."""
+
+
+class FleetService:
+    """Workers, their leases, and the task types that they brought."""
+
+    def __init__(self, db: Database, lease: timedelta) -> None:
+        self._db = db
+        self._lease = lease
+
+    async def register(self, worker_id: UUID, values: dict[str, Any], types: list[TaskType]) -> None:
+        """Store a starting worker and its task types; SchemaChanged names what differs."""
+
+        async def work(tx: Any) -> None:
+            for kind in sorted(types, key=lambda kind: kind.name):
+                _same_contract(kind, await repository.save_type(tx, kind))
+            newest = {kind.name: kind.version for kind in types}
+            await repository.insert_worker(tx, values | {"id": worker_id, "types": newest}, self._lease)
+
+        await self._db.write(work)
+
+    async def renew(self, worker_id: UUID) -> bool:
+        """Renew a worker's lease; False where it was lost and holds nothing any more."""
+        return await self._db.write(lambda tx: repository.renew(tx, worker_id, self._lease))
+
+    async def drain(self, worker_id: UUID) -> None:
+        """A worker takes no more."""
+        await self._db.write(lambda tx: repository.set_state(tx, worker_id, WorkerState.DRAINING))
+
+    async def stop(self, worker_id: UUID) -> None:
+        """A worker has ended, and holds nothing."""
+        await self._db.write(lambda tx: repository.set_state(tx, worker_id, WorkerState.STOPPED))
+
+    async def beat_scheduler(self, scheduler_id: UUID, host: str) -> None:
+        """A scheduler lives."""
+        await self._db.write(lambda tx: repository.beat_scheduler(tx, scheduler_id, host))
+
+    async def active(self) -> list[Worker]:
+        """Workers whose lease is good."""
+        async with self._db.read() as tx:
+            return await repository.active_workers(tx)
+
+    async def get_type(self, name: str) -> TaskType:
+        """The newest version of a task type."""
+        async with self._db.read() as tx:
+            kind = await repository.newest_type(tx, name)
+            if kind is None:
+                raise NotFound("task type", name)
+            return replace(kind, worker_count=_servers(kind, await repository.active_workers(tx)))
+
+    async def list_types(self, page: Page, filter_text: str) -> list[TaskType]:
+        """The newest version of each task type, by name; one more than the page holds, where there is."""
+        conditions = to_sql(parse(filter_text), FILTERS)
+        async with self._db.read() as tx:
+            kinds = await repository.list_types(
+                tx, conditions, page.key[0] if page.key else None, page.size + 1
+            )
+            workers = await repository.active_workers(tx)
+        return [replace(kind, worker_count=_servers(kind, workers)) for kind in kinds]
+
+
+def _servers(kind: TaskType, workers: list[Worker]) -> int:
+    return sum(worker.types.get(kind.name, 0) >= kind.version for worker in workers)
+
+
+def _same_contract(brought: TaskType, stored: TaskType) -> None:
+    for part in ("input_schema", "output_schema", "permission"):
+        if getattr(brought, part) != getattr(stored, part):
+            field = _first_difference(getattr(brought, part), getattr(stored, part), part)
+            raise SchemaChanged(
+                f"task {brought.name} version {brought.version} differs from what is stored, at {field}; "
+                f"declare it with version={brought.version + 1}"
+            )
+
+
+def _first_difference(ours: Any, theirs: Any, path: str) -> str:
+    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+        return path
+    left, right = cast("dict[str, Any]", ours), cast("dict[str, Any]", theirs)
+    key = next(key for key in sorted(left.keys() | right.keys()) if left.get(key) != right.get(key))
+    return _first_difference(left.get(key), right.get(key), f"{path}.{key}")

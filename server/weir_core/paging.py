@@ -1,0 +1,69 @@
+"""Pages by key: sizes, and the signed tokens that say where a list goes on."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from weir_core.errors import PageTokenInvalid
+
+T = TypeVar("T")
+
+DEFAULT_SIZE: Final = 50
+LARGEST_SIZE: Final = 1000
+_LIFE_SECONDS: Final = 24 * 3600
+_SIGNATURE_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which page of a list is wanted; `key` is the last key of the page before."""
+
+    size: int
+    key: list[Any] | None = None
+
+
+class PageTokens:
+    """Makes and reads page tokens, each good for one list (its scope) only."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def page(self, size: int, token: str, scope: str) -> Page:
+        """The page that a request asks for."""
+        return Page(min(size or DEFAULT_SIZE, LARGEST_SIZE), self.read(token, scope) if token else None)
+
+    def cut(
+        self, rows: list[T], page: Page, scope: str, key: Callable[[T], list[Any]]
+    ) -> tuple[list[T], str]:
+        """The rows of a page, and the token of the next one, from a list read one row beyond the page."""
+        shown = rows[: page.size]
+        return shown, self.make(key(shown[-1]), scope) if len(rows) > page.size else ""
+
+    def make(self, key: list[Any], scope: str) -> str:
+        """The token for what comes after `key`."""
+        body = orjson.dumps([int(time.time()), key])
+        return base64.urlsafe_b64encode(self._sign(body, scope) + body).decode().rstrip("=")
+
+    def read(self, token: str, scope: str) -> list[Any]:
+        """The key in a token; PageTokenInvalid where it is not one of this list."""
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except (binascii.Error, ValueError):
+            raise PageTokenInvalid from None
+        signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._sign(body, scope)):
+            raise PageTokenInvalid
+        made, key = orjson.loads(body)
+        if time.time() - made > _LIFE_SECONDS:
+            raise PageTokenInvalid
+        return key
+
+    def _sign(self, body: bytes, scope: str) -> bytes:
+        return hmac.new(self._key, scope.encode() + b"\0" + body, hashlib.sha256).digest()[:_SIGNATURE_BYTES]

@@ -1,0 +1,1 @@
+"""The installation itself: how its parts are."""

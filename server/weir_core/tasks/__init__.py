@@ -1,0 +1,1 @@
+"""Tasks: what is asked for, how it goes, how it ended."""

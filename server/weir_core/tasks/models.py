@@ -1,0 +1,178 @@
+"""The tables of the task engine, and the rows as values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table
+
+from weir_core.columns import TABLE, Blob, Json, Micros, Uuid, metadata, name_column
+from weir_core.idempotency import request_columns
+from weir_core.principals import Principal, creator_columns
+from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    name_column("project", 63),
+    name_column("type", 100),
+    Column("type_version", Integer, nullable=False),
+    name_column("pack", 60),
+    name_column("queue", 60),
+    Column("state", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("charged", Integer, nullable=False),
+    Column("due_time", BigInteger, nullable=False),
+    Column("hint_time", BigInteger, nullable=False),
+    Column("worker_id", Uuid),
+    Column("claim_id", Uuid),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("reserved_seq", BigInteger, nullable=False),
+    Column("input", Json, nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("limits", Json, nullable=False),
+    Column("start_after", Micros),
+    Column("output", Json),
+    Column("failure", Json),
+    Column("progress", Json),
+    Column("cancellation", Json),
+    *creator_columns(),
+    *request_columns(),
+    Column("create_time", Micros, nullable=False),
+    Column("start_time", Micros),
+    Column("end_time", Micros),
+    Column("is_delete", Boolean(create_constraint=False), nullable=False),
+    # Each index carries one list or one step of the engine, with the id as tie-break.
+    Index(None, "state", "due_time"),
+    Index(None, "state", "hint_time"),
+    Index(None, "worker_id", "state"),
+    Index(None, "claim_id"),
+    Index(None, "project", "id"),
+    Index(None, "project", "state", "id"),
+    Index(None, "project", "type", "id"),
+    Index(None, "project", "queue", "id"),
+    Index(None, "creator_id", "id"),
+    **TABLE,
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("task_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("worker_id", Uuid, nullable=False),
+    Column("type_version", Integer, nullable=False),
+    Column("start_time", Micros, nullable=False),
+    Column("end_time", Micros),
+    Column("retry_time", Micros),
+    Column("failure", Json),
+    PrimaryKeyConstraint("task_id", "number"),
+    **TABLE,
+)
+
+task_event = Table(
+    "task_event",
+    metadata,
+    Column("task_id", Uuid, nullable=False),
+    Column("to_seq", BigInteger, nullable=False, autoincrement=False),
+    Column("from_seq", BigInteger, nullable=False, autoincrement=False),
+    Column("events", Blob, nullable=False),
+    PrimaryKeyConstraint("task_id", "to_seq"),
+    **TABLE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When to try again."""
+
+    max_attempts: int = 3
+    initial_delay: timedelta = timedelta(seconds=1)
+    max_delay: timedelta = timedelta(minutes=5)
+    multiplier: float = 2.0
+    kinds: frozenset[FailureKind] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on running time, and when to try again; kept as JSON with the task."""
+
+    attempt: timedelta | None = None
+    grace: timedelta = timedelta(seconds=10)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something failed, as near to the first cause as is known; `detail` by kind."""
+
+    kind: FailureKind
+    message: str
+    code: str = ""
+    causes: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    retryable: bool = False
+    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+    log_tail: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """A cancellation and how far it has come."""
+
+    phase: CancelPhase
+    reason: str
+    requester: Principal
+    request_time: datetime
+    grace: timedelta | None = None
+    signal_time: datetime | None = None
+    kill_time: datetime | None = None
+    confirm_time: datetime | None = None
+    holdup: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a task."""
+
+    number: int
+    worker_id: UUID
+    type_version: int
+    start_time: datetime
+    end_time: datetime | None = None
+    heartbeat_time: datetime | None = None
+    retry_time: datetime | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One unit of asked-for work."""
+
+    id: UUID
+    project: str
+    type: str
+    type_version: int
+    pack: str
+    queue: str
+    state: TaskState
+    attempt: int
+    charged: int
+    last_seq: int
+    reserved_seq: int
+    labels: dict[str, str]
+    limits: Limits
+    creator: Principal
+    create_time: datetime
+    start_after: datetime | None = None
+    worker_id: UUID | None = None
+    input: dict[str, Any] | None = None
+    output: dict[str, Any] | None = None
+    failure: Failure | None = None
+    progress: dict[str, Any] | None = None
+    cancellation: Cancellation | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    attempts: list[Attempt] = field(default_factory=list[Attempt])

@@ -1,0 +1,159 @@
+"""What a scheduler mends: due tasks, lost hints, lost workers. Any number may sweep at once."""
+
+import logging
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from weir_core.db import Database
+from weir_core.events import LiveEvents, Tail
+from weir_core.fleet import repository as fleet
+from weir_core.queue import Hint, Queue
+from weir_core.tasks import repository
+from weir_core.tasks.encoding import dump_cancellation
+from weir_core.tasks.errors import Fenced
+from weir_core.tasks.events import Event, EventKind, Numbering, state_body
+from weir_core.tasks.execution import close
+from weir_core.tasks.models import Failure, Task
+from weir_core.tasks.outcomes import Ended
+from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
+
+_log = logging.getLogger(__name__)
+
+BATCH: Final = 500
+_SILENCE: Final = timedelta(seconds=5)
+_MEMORY: Final = timedelta(hours=1)
+
+
+class Sweeper:
+    """Moves on what no worker holds."""
+
+    def __init__(self, db: Database, queue: Queue, live: LiveEvents) -> None:
+        self._db = db
+        self._queue = queue
+        self._live = live
+
+    async def promote(self) -> int:
+        """Queue the PENDING tasks whose time has come; how many."""
+        moved: list[Task] = []
+
+        async def work(tx: AsyncConnection) -> dict[UUID, list[Event]]:
+            moved.clear()
+            chunks: dict[UUID, list[Event]] = {}
+            for found in sorted(await repository.due(tx, BATCH), key=lambda task: task.id):
+                current = await repository.lock(tx, found.id)
+                if current is None or current.state is not TaskState.PENDING:
+                    continue
+                numbering = Numbering(current.last_seq, current.attempt)
+                numbering.add(EventKind.STATE, state_body(TaskState.PENDING, TaskState.QUEUED))
+                values = {"state": int(TaskState.QUEUED), "last_seq": numbering.last_seq}
+                await repository.change(tx, current.id, values)
+                chunks[current.id] = numbering.events
+                moved.append(current)
+            await repository.note_hints(tx, list(chunks))
+            await repository.insert_events(tx, chunks)
+            return chunks
+
+        async with self._db.read() as tx:
+            if not await repository.due(tx, 1):
+                return 0
+        chunks = await self._db.write(work)
+        await self._queue.hint([Hint(task.id, task.attempt, task.queue, task.pack) for task in moved])
+        await self._announce(chunks)
+        return len(moved)
+
+    async def hint_again(self) -> int:
+        """Tell queues again of what waits in them for long; how many."""
+        async with self._db.read() as tx:
+            waiting = await repository.unhinted(tx, _SILENCE, BATCH)
+        if not waiting:
+            return 0
+        await self._db.write(lambda tx: repository.note_hints(tx, [found[0] for found in waiting]))
+        await self._queue.hint([Hint(*found) for found in waiting])
+        return len(waiting)
+
+    async def lose_workers(self) -> int:
+        """Fence the workers whose lease has run out; how many."""
+        lost = await self._db.write(fleet.lose_silent)
+        if lost:
+            _log.warning("%d workers lost their lease", lost)
+        return lost
+
+    async def take_over(self) -> int:
+        """Move on the tasks of workers that are gone; how many."""
+        async with self._db.read() as tx:
+            abandoned = await repository.abandoned(tx, BATCH)
+        for task_id, attempt in abandoned:
+            try:
+                await self._take_over(task_id, attempt)
+            except Fenced:
+                _log.info("task %s was moved on by another sweeper", task_id)
+        return len(abandoned)
+
+    async def forget(self) -> None:
+        """Remove the rows of workers that ended long ago."""
+        await self._db.write(lambda tx: fleet.forget_workers(tx, _MEMORY))
+
+    async def _take_over(self, task_id: UUID, attempt: int) -> None:
+        async with self._db.read() as tx:
+            found = await repository.get(tx, task_id)
+        if found is None or found.attempt != attempt:
+            return
+        # The stream is sealed before the row is read for good: nothing can be added in between.
+        tail = await self._seal(found)
+
+        async def work(tx: AsyncConnection) -> tuple[Task, list[Event]]:
+            current = await repository.lock(tx, task_id)
+            if current is None or current.attempt != attempt:
+                raise Fenced(f"attempt {attempt} of task {task_id} is not the newest one")
+            events = _account(current, tail)
+            return await close(tx, task_id, attempt, events, Ended(failure=_lost(current)), fenced=False)
+
+        task, events = await self._db.write(work)
+        _log.warning("task %s was taken from a lost worker: %s", task_id, task.state.name)
+        await self._announce({task_id: events})
+        try:
+            await self._live.drop(task_id, attempt)
+        except (RedisError, OSError) as error:
+            _log.info("the live stream of task %s was not removed: %s", task_id, error)
+
+    async def _seal(self, found: Task) -> Tail:
+        try:
+            return await self._live.seal(found.id, found.attempt, found.last_seq)
+        except (RedisError, OSError):
+            return Tail([], whole=False)
+
+    async def _announce(self, chunks: dict[UUID, list[Event]]) -> None:
+        try:
+            for task_id, events in chunks.items():
+                await self._live.announce(task_id, events)
+        except (RedisError, OSError) as error:
+            _log.info("watchers were not told: %s", error)
+
+
+def _account(current: Task, tail: Tail) -> list[Event]:
+    """The events after the archive's end: what the stream had, or a gap over what may have been lost."""
+    numbering = Numbering(current.last_seq, current.attempt)
+    numbering.keep([event for event in tail.events if event.seq > current.last_seq])
+    if not tail.whole and numbering.last_seq < current.reserved_seq:
+        numbering = Numbering(current.last_seq, current.attempt)
+        numbering.add_gap(current.reserved_seq, "lost live log")
+    requested = current.cancellation
+    told = any(event.kind is EventKind.CANCEL for event in numbering.events)
+    if requested is not None and requested.phase is CancelPhase.REQUESTED and not told:
+        body = state_body(TaskState.RUNNING, TaskState.CANCELLING, requested.reason)
+        numbering.add(EventKind.STATE, body)
+        numbering.add(EventKind.CANCEL, dump_cancellation(requested))
+    return numbering.events
+
+
+def _lost(current: Task) -> Failure:
+    return Failure(
+        FailureKind.LOST_WORKER,
+        f"worker {current.worker_id} gave no sign of life within its lease",
+        code="lost_worker",
+        detail={"kind": "lost_worker", "worker_id": str(current.worker_id), "reason": "lease expired"},
+    )

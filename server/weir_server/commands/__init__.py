@@ -1,0 +1,1 @@
+"""What operators run: each module is a command that joins `weir`."""

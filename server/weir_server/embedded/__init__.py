@@ -1,0 +1,1 @@
+"""One machine's whole Weir: the processes that `weir up` starts, watches and ends."""

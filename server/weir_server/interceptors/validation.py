@@ -1,0 +1,58 @@
+"""Holds every request against the rules that stand on its fields in the contract."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import protovalidate
+from google.protobuf.message import Message
+
+from weir_core.errors import InvalidArgument, Violation
+from weir_server.interceptors.call import Call
+from weir_server.interceptors.json_values import check_json
+
+_SHOWN: Final = 60
+
+
+class Validation:
+    """Checks requests; rules are compiled once a message type."""
+
+    def __init__(self) -> None:
+        self._validator = protovalidate.Validator()
+
+    @asynccontextmanager
+    async def validate(self, call: Call) -> AsyncGenerator[None]:
+        """Raises InvalidArgument with a violation for each field that breaks a rule."""
+        if call.known and call.message is not None:
+            self.check(call.message)
+        yield
+
+    def check(self, request: Message) -> None:
+        """The same for a message alone."""
+        check_json(request)
+        try:
+            self._validator.validate(request)
+        except protovalidate.ValidationError as error:
+            raise InvalidArgument(*(_violation(request, found) for found in error.violations)) from None
+
+
+def _violation(request: Message, found: Any) -> Violation:
+    path, hidden = "", False
+    kind: Any = request.DESCRIPTOR
+    for element in found.proto.field.elements:
+        field = kind.fields_by_name.get(element.field_name) if kind else None
+        hidden = hidden or bool(field and field.GetOptions().debug_redact)
+        kind = field.message_type if field else None
+        path += ("." if path else "") + element.field_name + _subscript(element.subscript)
+    value = found.field_value
+    shown = isinstance(value, str | int | float) and not hidden
+    return Violation(path or "request", found.proto.message + (f", not {_short(value)}" if shown else ""))
+
+
+def _subscript(subscript: Any) -> str:
+    return "" if subscript is None else f"[{subscript.value}]"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

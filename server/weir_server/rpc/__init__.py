@@ -1,0 +1,1 @@
+"""One file a service, and what turns messages into values and back."""

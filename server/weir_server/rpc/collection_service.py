@@ -1,0 +1,141 @@
+"""CollectionService: read the request, call the domain, convert, return."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
+
+from weir.v1 import collection_service_pb2 as pb
+from weir.v1 import collection_service_pb2_grpc
+from weir_core.collections.collecting import Collecting
+from weir_core.ids import parse_id
+from weir_core.paging import Page, PageTokens
+from weir_server.interceptors.authentication import caller, stands_on
+from weir_server.rpc import convert_collections as convert
+from weir_server.rpc.convert_records import rows_in
+
+_ROWS: Final = 500
+_BATCH_BYTES: Final = 1024 * 1024
+
+
+class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
+    """Collect data from outside systems and read it back."""
+
+    def __init__(self, collecting: Collecting, pages: PageTokens) -> None:
+        self._connections = collecting.connections
+        self._collections = collecting.collections
+        self._runs = collecting.runs
+        self._datasets = collecting.datasets
+        self._pages = pages
+
+    async def ListConnectors(
+        self, request: pb.ListConnectorsRequest, context: Any
+    ) -> pb.ListConnectorsResponse:
+        page, scope = self._page(request)
+        found = await self._connections.list_connectors(page, request.filter)
+        shown, token = self._pages.cut(found, page, scope, lambda each: [each.name])
+        return pb.ListConnectorsResponse(
+            connectors=[convert.connector(each) for each in shown], next_page_token=token
+        )
+
+    async def CreateConnection(
+        self, request: pb.CreateConnectionRequest, context: Any
+    ) -> pb.CreateConnectionResponse:
+        new = convert.new_connection(request.connection)
+        made = await self._connections.create_connection(caller(), new, request.request_id)
+        return pb.CreateConnectionResponse(connection=convert.connection(made))
+
+    async def GetConnection(self, request: pb.GetConnectionRequest, context: Any) -> pb.GetConnectionResponse:
+        connection_id = parse_id("connection_id", request.connection_id)
+        found = await self._connections.get_connection(caller(), connection_id)
+        return pb.GetConnectionResponse(connection=convert.connection(found))
+
+    async def ListConnections(
+        self, request: pb.ListConnectionsRequest, context: Any
+    ) -> pb.ListConnectionsResponse:
+        page, scope = self._page(request)
+        found = await self._connections.list_connections(caller(), page, request.filter)
+        shown, token = self._pages.cut(found, page, scope, lambda each: [each.name, str(each.id)])
+        return pb.ListConnectionsResponse(
+            connections=[convert.connection(each) for each in shown], next_page_token=token
+        )
+
+    async def CreateCollection(
+        self, request: pb.CreateCollectionRequest, context: Any
+    ) -> pb.CreateCollectionResponse:
+        new = convert.new_collection(request.collection)
+        made = await self._collections.create_collection(caller(), new, request.request_id)
+        return pb.CreateCollectionResponse(collection=convert.collection(made))
+
+    async def GetCollection(self, request: pb.GetCollectionRequest, context: Any) -> pb.GetCollectionResponse:
+        collection_id = parse_id("collection_id", request.collection_id)
+        found = await self._collections.get_collection(caller(), collection_id)
+        return pb.GetCollectionResponse(collection=convert.collection(found))
+
+    async def ListCollections(
+        self, request: pb.ListCollectionsRequest, context: Any
+    ) -> pb.ListCollectionsResponse:
+        page, scope = self._page(request)
+        found = await self._collections.list_collections(caller(), page, request.filter)
+        shown, token = self._pages.cut(found, page, scope, lambda each: [each.name, str(each.id)])
+        return pb.ListCollectionsResponse(
+            collections=[convert.collection(each) for each in shown], next_page_token=token
+        )
+
+    async def RunCollection(self, request: pb.RunCollectionRequest, context: Any) -> pb.RunCollectionResponse:
+        collection_id = parse_id("collection_id", request.collection_id)
+        run, created = await self._runs.start(
+            caller(), collection_id, full=request.full, request_id=request.request_id
+        )
+        return pb.RunCollectionResponse(run=convert.run(run), created=created)
+
+    async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:
+        found = await self._runs.get(caller(), parse_id("run_id", request.run_id))
+        return pb.GetRunResponse(run=convert.run(found, full=True))
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:
+        page, scope = self._page(request)
+        found = await self._runs.list_runs(caller(), page, request.filter)
+        shown, token = self._pages.cut(found, page, scope, lambda each: [str(each.id)])
+        return pb.ListRunsResponse(runs=[convert.run(each) for each in shown], next_page_token=token)
+
+    async def GetDataset(self, request: pb.GetDatasetRequest, context: Any) -> pb.GetDatasetResponse:
+        found = await self._datasets.get(caller(), parse_id("dataset_id", request.dataset_id))
+        return pb.GetDatasetResponse(dataset=convert.dataset(found))
+
+    async def ListDatasets(self, request: pb.ListDatasetsRequest, context: Any) -> pb.ListDatasetsResponse:
+        page, scope = self._page(request)
+        found = await self._datasets.list_datasets(caller(), page, request.filter)
+        shown, token = self._pages.cut(found, page, scope, lambda each: [each.name, str(each.id)])
+        return pb.ListDatasetsResponse(
+            datasets=[convert.dataset(each) for each in shown], next_page_token=token
+        )
+
+    async def ReadRecords(
+        self, request: pb.ReadRecordsRequest, context: Any
+    ) -> AsyncGenerator[pb.ReadRecordsResponse]:
+        reading = await self._datasets.open(caller(), convert.record_query(request.query))
+        stands_on(reading.project)
+        most = request.batch_size or _ROWS
+        async with aclosing(reading.portions(most)) as portions:
+            async for portion in portions:
+                done = 0
+                for rows in rows_in(portion.records, most):
+                    done += len(rows)
+                    yield pb.ReadRecordsResponse(
+                        records=rows, resume_token=portion.token_after(done), version=reading.version
+                    )
+
+    async def ReadArrow(
+        self, request: pb.ReadArrowRequest, context: Any
+    ) -> AsyncGenerator[pb.ReadArrowResponse]:
+        reading = await self._datasets.open(caller(), convert.record_query(request.query))
+        stands_on(reading.project)
+        async with aclosing(reading.messages(request.batch_bytes or _BATCH_BYTES)) as messages:
+            async for message, token in messages:
+                yield pb.ReadArrowResponse(
+                    data=message.data, row_count=message.rows, resume_token=token, version=reading.version
+                )
+
+    def _page(self, request: Any) -> tuple[Page, str]:
+        scope = f"{type(request).__name__} {caller().principal.id} {request.filter}"
+        return self._pages.page(request.page_size, request.page_token, scope), scope

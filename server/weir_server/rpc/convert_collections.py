@@ -1,0 +1,180 @@
+"""Connectors, connections, collections, runs and datasets as messages."""
+
+from typing import Any
+
+from google.protobuf.struct_pb2 import Value
+
+from weir.v1 import collection_pb2, collection_service_pb2, task_pb2
+from weir_core.collections.models import (
+    Collection,
+    Connection,
+    Connector,
+    Counters,
+    NewCollection,
+    NewConnection,
+    Run,
+    SyncMode,
+)
+from weir_core.datasets.cursors import CursorValue
+from weir_core.datasets.models import ColumnInfo, Dataset
+from weir_core.datasets.reader import RecordQuery
+from weir_core.ids import parse_id
+from weir_server.rpc.convert import json_object, principal, struct, timestamp
+from weir_server.rpc.convert_tasks import failure
+
+_WHOLE = 2**53
+
+
+def connector(value: Connector) -> collection_pb2.Connector:
+    """A connector with its schemas."""
+    return collection_pb2.Connector(
+        name=value.name,
+        description=value.description,
+        version=value.version,
+        connection_schema=struct(value.connection_schema),
+        collection_schema=struct(value.collection_schema),
+        modes=[_mode(mode) for mode in value.modes],
+    )
+
+
+def new_connection(message: collection_pb2.Connection) -> NewConnection:
+    """What a caller asks for; output-only fields are ignored."""
+    return NewConnection(
+        project=message.project,
+        name=message.name,
+        connector=message.connector,
+        settings=json_object(message.settings),
+        secrets=dict(message.secrets),
+        allow_private_addresses=message.allow_private_addresses,
+    )
+
+
+def connection(value: Connection) -> collection_pb2.Connection:
+    """A connection; of its secrets the names only."""
+    return collection_pb2.Connection(
+        id=str(value.id),
+        project=value.project,
+        name=value.name,
+        connector=value.connector,
+        settings=struct(value.settings),
+        secret_names=value.secret_names,
+        allow_private_addresses=value.allow_private_addresses,
+        revision=value.revision,
+        creator=principal(value.creator),
+        create_time=timestamp(value.create_time),
+    )
+
+
+def new_collection(message: collection_pb2.Collection) -> NewCollection:
+    """What a caller asks for; output-only fields are ignored."""
+    return NewCollection(
+        project=message.project,
+        name=message.name,
+        connection_id=parse_id("collection.connection_id", message.connection_id),
+        settings=json_object(message.settings),
+        mode=SyncMode(message.mode),
+        stream=message.stream,
+        cursor_field=message.cursor_field,
+        dataset=message.dataset,
+    )
+
+
+def collection(value: Collection) -> collection_pb2.Collection:
+    """A collection with its cursor and its last run."""
+    return collection_pb2.Collection(
+        id=str(value.id),
+        project=value.project,
+        name=value.name,
+        connection_id=str(value.connection_id),
+        stream=value.stream,
+        settings=struct(value.settings),
+        mode=_mode(value.mode),
+        cursor_field=value.cursor_field,
+        dataset=value.dataset,
+        cursor=_cursor(value.cursor),
+        last_run=None if value.last_run is None else run(value.last_run),
+        creator=principal(value.creator),
+        create_time=timestamp(value.create_time),
+    )
+
+
+def run(value: Run, *, full: bool = False) -> collection_pb2.Run:
+    """A run; with `full` the failure has its stack traces and log tail."""
+    message = collection_pb2.Run(
+        id=str(value.id),
+        project=value.project,
+        collection_id=str(value.collection_id),
+        state=task_pb2.TaskState.ValueType(value.state),
+        counters=_counters(value.counters),
+        cursor_before=_cursor(value.cursor_before),
+        cursor_after=_cursor(value.cursor_after),
+        dataset_id=str(value.dataset_id),
+        dataset_version=value.dataset_version,
+        connection_revision=value.connection_revision,
+        failure=failure(value.failure, full=full),
+        create_time=timestamp(value.create_time),
+        end_time=timestamp(value.end_time),
+    )
+    if value.mode is SyncMode.FULL:
+        message.full = True
+    return message
+
+
+def dataset(value: Dataset) -> collection_pb2.Dataset:
+    """A dataset; with columns where they were read."""
+    return collection_pb2.Dataset(
+        id=str(value.id),
+        project=value.project,
+        name=value.name,
+        collection_id="" if value.collection_id is None else str(value.collection_id),
+        version=value.version,
+        schema_version=value.schema_version,
+        columns=[_column(column) for column in value.columns],
+        record_count=value.record_count,
+        size_bytes=value.size_bytes,
+        segment_count=value.segment_count,
+        quarantine_count=value.quarantine_count,
+        commit_time=timestamp(value.commit_time),
+    )
+
+
+def record_query(message: collection_service_pb2.RecordQuery) -> RecordQuery:
+    """Which records are wanted."""
+    return RecordQuery(
+        dataset_id=parse_id("query.dataset_id", message.dataset_id),
+        columns=tuple(message.columns),
+        filter=message.filter,
+        version=message.version,
+        limit=message.limit,
+        resume_token=message.resume_token,
+    )
+
+
+def _mode(value: SyncMode) -> Any:
+    return collection_pb2.SyncMode.ValueType(value)
+
+
+def _counters(value: Counters) -> collection_pb2.RunCounters:
+    return collection_pb2.RunCounters(
+        records_read=value.records_read,
+        records_written=value.records_written,
+        records_quarantined=value.records_quarantined,
+        bytes_read=value.bytes_read,
+        bytes_written=value.bytes_written,
+        segments=value.segments,
+        requests=value.requests,
+    )
+
+
+def _column(value: ColumnInfo) -> collection_pb2.Column:
+    return collection_pb2.Column(
+        name=value.name, type=value.type, nullable=value.nullable, since_schema_version=value.since
+    )
+
+
+def _cursor(value: CursorValue | None) -> Value | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or abs(value) > _WHOLE:
+        return Value(string_value=str(value))
+    return Value(number_value=value)

@@ -1,0 +1,113 @@
+from typing import Any
+
+import jsonschema
+import pytest
+
+from weir_core.datasets.commits import MAX_RAW, Reject
+from weir_workers.connectors.contract import Partition, Source, Wanted
+from weir_workers.connectors.errors import SourceError
+from weir_workers.connectors.http import HttpConnector
+from weir_workers.connectors.registry import (
+    ConnectorUnknown,
+    collection_schema,
+    connection_schema,
+    connector,
+    installed,
+)
+
+BASE: dict[str, Any] = {"base_url": "https://api.example.com"}
+
+
+async def refusal(source: Source, wanted: Wanted) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        await anext(HttpConnector().read(source, wanted, Partition()))
+    return caught.value
+
+
+class TestRegistry:
+    def test_http_is_installed(self) -> None:
+        assert isinstance(installed()["http"], HttpConnector)
+
+    def test_unknown_one_names_those_there_are(self) -> None:
+        with pytest.raises(ConnectorUnknown, match="'ftp'; installed are http"):
+            connector("ftp")
+
+
+class TestSchemas:
+    def test_are_json_schemas(self) -> None:
+        for schema in (connection_schema(HttpConnector()), collection_schema(HttpConnector())):
+            jsonschema.Draft202012Validator.check_schema(schema)
+
+    def test_the_token_alone_is_write_only(self) -> None:
+        properties = connection_schema(HttpConnector())["properties"]
+        secret = [name for name, about in properties.items() if "writeOnly" in str(about)]
+        assert secret == ["token"]
+
+    def test_every_setting_is_described(self) -> None:
+        for schema in (connection_schema(HttpConnector()), collection_schema(HttpConnector())):
+            assert all(about.get("description") for about in schema["properties"].values())
+
+    @pytest.mark.parametrize(
+        "settings,valid",
+        [
+            ({"path": "/x", "pagination": {"kind": "page", "page_size": 500}}, True),
+            ({"pagination": {"kind": "next_link", "next_path": "next"}}, True),
+            ({}, True),
+            ({"pagination": {"kind": "guess"}}, False),
+            ({"pagination": {"kind": "page", "page_size": 0}}, False),
+            ({"nonsense": 1}, False),
+        ],
+    )
+    def test_schema_and_connector_agree(self, settings: dict[str, Any], valid: bool) -> None:
+        schema = collection_schema(HttpConnector())
+        assert jsonschema.Draft202012Validator(schema).is_valid(settings) == valid
+
+
+class TestRefusedSettings:
+    @pytest.mark.parametrize(
+        "settings,said",
+        [
+            ({}, "base_url: Field required"),
+            ({"base_url": "ftp://x"}, "base_url"),
+            ({"base_url": "https://user:pw@x.example"}, "no user name or password"),
+            ({"base_url": "https://x.example?key=1"}, "no query"),
+            ({**BASE, "auth": "bearer"}, "needs the secret `token`"),
+            ({**BASE, "headers": {"Authorization": "x"}}, "can't set Authorization"),
+            ({**BASE, "headers": {"X": "a\r\nB: c"}}, "headers"),
+            ({**BASE, "color": "red"}, "color"),
+            ({**BASE, "timeout_seconds": 0}, "timeout_seconds"),
+        ],
+    )
+    async def test_connection(self, settings: dict[str, Any], said: str) -> None:
+        error = await refusal(Source(settings), Wanted({}))
+        assert (error.kind, error.code) == ("INVALID_INPUT", "settings.invalid")
+        assert said in error.message
+
+    @pytest.mark.parametrize(
+        "settings,said",
+        [
+            ({"columns": [{"name": "a", "type": "int65"}]}, "'int65' is no column type"),
+            ({"columns": [{"name": "a", "type": "binary"}]}, "JSON has no bytes"),
+            ({"columns": [{"name": "a", "type": "list<time64[us]>"}]}, "JSON has no bytes"),
+            ({"columns": [{"name": "a", "type": "bool"}] * 2}, "named twice: a"),
+            ({"path": "/x?y=1"}, "path"),
+            ({"records_path": 'a"b'}, "records_path"),
+        ],
+    )
+    async def test_collection(self, settings: dict[str, Any], said: str) -> None:
+        error = await refusal(Source(BASE), Wanted(settings))
+        assert error.kind == "INVALID_INPUT"
+        assert said in error.message
+
+    async def test_secret_is_in_no_message(self) -> None:
+        source = Source({**BASE, "auth": "bearer"}, {"token": "s3cret\nline", "tokn": "s3cret"})
+        error = await refusal(source, Wanted({}))
+        assert "s3cret" not in error.message
+        assert "tokn" in error.message
+
+
+class TestReject:
+    def test_long_record_is_cut_and_says_so(self) -> None:
+        reject = Reject.of(b"x" * (MAX_RAW + 1), "too long")
+        assert (len(reject.raw), reject.truncated) == (MAX_RAW, True)
+        assert not Reject.of(b"x" * MAX_RAW, "just right").truncated

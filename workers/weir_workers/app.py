@@ -1,0 +1,152 @@
+"""The worker process: registers, holds its lease, works; begins anew where the lease was lost."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from datetime import timedelta
+from typing import Any
+
+from weir_core.config import Settings, require
+from weir_core.errors import WeirError
+from weir_core.fleet.models import TaskType
+from weir_core.fleet.service import SchemaChanged
+from weir_core.ids import new_id
+from weir_core.readiness import tell_ready
+from weir_core.runtime import Runtime
+from weir_core.tasks.models import Limits, RetryPolicy
+from weir_workers import __version__
+from weir_workers.child import Child, ChildGone
+from weir_workers.connectors.declaration import declarations
+from weir_workers.lease import Lease
+from weir_workers.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
+
+_PAUSE = 1.0
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    require(settings, "database_url", "redis_url", "master_key")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Runtime.open(settings) as runtime:
+        while not stop.is_set():
+            try:
+                await _incarnation(settings, runtime, stop)
+            except WeirError as error:
+                _log.warning("the worker can't begin: %s", error)
+                await asyncio.sleep(_PAUSE)
+
+
+async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event) -> None:
+    """One life of the worker under one id and lease."""
+    worker_id = new_id()
+    children = await _start_children(settings.packs)
+    types = [_type(child.pack, task) for child in children for task in child.tasks]
+    lost = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell_lost() -> None:
+        loop.call_soon_threadsafe(lost.set)
+
+    supervisor = Supervisor(
+        worker_id,
+        runtime.execution,
+        reader := runtime.queue.reader(settings.queues, settings.packs),
+        runtime.signals,
+        children,
+        slots=settings.slots,
+        heartbeat=settings.heartbeat,
+    )
+    lease = Lease(
+        settings.database_url.get_secret_value(),
+        worker_id,
+        every=settings.heartbeat,
+        lease=settings.lease,
+        lost=tell_lost,
+    )
+    try:
+        await _register(settings, runtime, worker_id, types)
+        lease.start()
+        _log.info("worker %s serves %s with %d slots", worker_id, ", ".join(settings.queues), settings.slots)
+        work = asyncio.create_task(supervisor.run())
+        tell_ready()
+        await _first(stop, lost, work)
+        if lost.is_set():
+            _log.error("the lease was lost: all children are killed")
+            await supervisor.abandon()
+        else:
+            await runtime.fleet.drain(worker_id)
+            await supervisor.drain(settings.drain_grace)
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        await runtime.fleet.stop(worker_id)
+    finally:
+        lease.stop()
+        await supervisor.kill_children()
+        await reader.close()
+
+
+async def _first(stop: asyncio.Event, lost: asyncio.Event, work: asyncio.Task[None]) -> None:
+    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(lost.wait())]
+    await asyncio.wait([*waits, work], return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    if work.done():
+        work.result()
+
+
+async def _start_children(packs: list[str]) -> list[Child]:
+    children: list[Child] = []
+    try:
+        for pack in packs:
+            children += [await Child.start(pack)]
+    except ChildGone as error:
+        for child in children:
+            await child.kill()
+        raise SystemExit(f"weir worker: {error}") from None
+    return children
+
+
+async def _register(settings: Settings, runtime: Runtime, worker_id: Any, types: list[TaskType]) -> None:
+    values = {
+        "host": socket.gethostname(),
+        "version": __version__,
+        "slots": settings.slots,
+        "queues": settings.queues,
+    }
+    try:
+        await runtime.collecting.connections.register_connectors(declarations())
+        await runtime.fleet.register(worker_id, values, types)
+    except SchemaChanged as error:
+        raise SystemExit(f"weir worker: {error}") from None
+
+
+def _type(pack: str, task: dict[str, Any]) -> TaskType:
+    retry = task["retry"]
+    return TaskType(
+        name=task["name"],
+        version=task["version"],
+        pack=pack,
+        description=task["description"],
+        input_schema=task["input_schema"],
+        output_schema=task["output_schema"],
+        queue=task["queue"],
+        permission=task["permission"],
+        limits=Limits(
+            attempt=None if task["timeout"] is None else timedelta(seconds=task["timeout"]),
+            grace=timedelta(seconds=task["grace"]),
+            retry=RetryPolicy(
+                max_attempts=retry["max_attempts"],
+                initial_delay=timedelta(seconds=retry["initial_delay"]),
+                max_delay=timedelta(seconds=retry["max_delay"]),
+                multiplier=retry["multiplier"],
+            ),
+        ),
+    )

@@ -1,0 +1,33 @@
+"""The operator commands `weir worker` and `weir scheduler`."""
+
+from typing import Any
+
+import click
+import uvloop
+
+from weir_core.config import Settings
+from weir_core.logs import configure
+
+
+@click.command()
+@click.option("--queues", help="Queues to serve, joined by commas [WEIR_QUEUES].")
+@click.option("--packs", help="Packs to run, by entry point or module, joined by commas [WEIR_PACKS].")
+@click.option("--slots", type=click.IntRange(1, 1000), help="Tasks to hold at a time [WEIR_SLOTS].")
+def worker(queues: str | None, packs: str | None, slots: int | None) -> None:
+    """Run tasks."""
+    from weir_workers import app
+
+    given: dict[str, Any] = {"queues": queues, "packs": packs, "slots": slots}
+    settings = Settings.load(**{name: value for name, value in given.items() if value})
+    configure(settings)
+    uvloop.run(app.run(settings))
+
+
+@click.command()
+def scheduler() -> None:
+    """Look after what no worker holds: due tasks, lost hints, lost workers."""
+    from weir_workers.scheduler import app
+
+    settings = Settings.load()
+    configure(settings)
+    uvloop.run(app.run(settings))

@@ -1,0 +1,105 @@
+"""What a connector is: a small class that reads one kind of source.
+
+It has settings, tries a connection, cuts the source into partitions and reads
+one as a stream of items. Arrow record batches are the currency. Each batch
+carries the position after it; a run that ends early gives the last committed
+position to `read` again and gets exactly the rest.
+
+    Batch       rows, and the position after them
+    Checkpoint  a position without rows
+    Reject      a record that did not fit; the next Batch or Checkpoint covers it
+    Drift       fields of the source that the schema does not have, told once each
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from weir_core.datasets.commits import Counts, Position, Reject
+from weir_core.datasets.cursors import CursorValue
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A connection, checked and with its secrets; secrets are in no text of it."""
+
+    settings: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to read of a source."""
+
+    settings: Mapping[str, Any]
+    schema: pa.Schema | None = None
+    """The dataset's columns, once it has some; settings may name others."""
+    cursor_field: str = ""
+    cursor: CursorValue | None = None
+    """Read what lies after it; None reads all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A part of a source that can be read by itself."""
+
+    name: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows, where to go on after them, and what it took since the item before."""
+
+    records: pa.RecordBatch
+    position: Position
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """All before it may be committed up to this position."""
+
+    position: Position
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Fields that came and have no column: left out."""
+
+    fields: tuple[str, ...]
+
+
+Item: TypeAlias = Batch | Checkpoint | Reject | Drift
+
+
+class Connector(Protocol):
+    """Reads one kind of source. Holds no state of a run: one object serves many."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    version: ClassVar[str]
+    modes: ClassVar[frozenset[str]]
+    """Names of SyncMode that it can serve."""
+    connection_settings: ClassVar[type[BaseModel]]
+    """Settings and, marked `writeOnly`, secrets of a connection."""
+    collection_settings: ClassVar[type[BaseModel]]
+
+    async def check(self, source: Source) -> None:
+        """Tries the connection; SourceError says what is wrong."""
+        ...
+
+    async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:
+        """Cuts what is wanted into parts."""
+        ...
+
+    def read(
+        self, source: Source, wanted: Wanted, partition: Partition, position: Position | None = None
+    ) -> AsyncGenerator[Item]:
+        """Reads a part from a position on. Close the iterator to stop early."""
+        ...

@@ -1,0 +1,157 @@
+"""Turns a page of records into columns, in two tiers.
+
+The page as a whole goes through `pyarrow.json`, which makes no Python object
+and lets go of the GIL. A page that does not fit is halved until what does not
+fit is alone; only there are records read one by one, and only those that fail
+then are rejected. All here is pure and blocks: call it from a thread.
+"""
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import pyarrow as pa
+
+from weir_core.datasets.commits import Reject
+from weir_workers.connectors.columns import Misfit, UnknownField, read_columns
+from weir_workers.connectors.envelope import Envelope, documents, slices
+from weir_workers.connectors.infer import infer_schema, unknown_fields
+from weir_workers.connectors.strict import Unfit, read_record
+
+# Below this many records one by one is cheaper than another halving.
+_FEW = 16
+_LOOK_EVERY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of records as columns."""
+
+    rows: pa.RecordBatch | None
+    """None while no record showed what the columns are."""
+    rejects: tuple[Reject, ...]
+    records: int
+    unknown: frozenset[str] = frozenset()
+    """Fields without a column, as far as looked for."""
+
+
+class PageParser:
+    """Parses the pages of one run; takes the columns from the first page if none are given."""
+
+    def __init__(self, schema: pa.Schema | None) -> None:
+        self._schema = schema
+        self._drifting = False
+        self._pages = 0
+        self._lock = threading.Lock()
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """The columns; None before the first record."""
+        return self._schema
+
+    def parse(self, envelope: Envelope, number: int) -> Page:
+        """The page with that number, from 1."""
+        schema = self._columns(envelope)
+        if schema is None:
+            return _shapeless(envelope, number)
+        unknown = self._unknown(envelope, schema) if self._due() else frozenset[str]()
+        for refuse_unknown in (False,) if self._drifting or not envelope.strict else (True, False):
+            try:
+                rows = _whole(envelope, schema, refuse_unknown=refuse_unknown)
+                return Page(rows, (), rows.num_rows, unknown)
+            except UnknownField:
+                unknown = self._unknown(envelope, schema)
+            except Misfit:
+                break
+        return _one_by_one(envelope, schema, number, unknown)
+
+    def _columns(self, envelope: Envelope) -> pa.Schema | None:
+        with self._lock:
+            if self._schema is None:
+                self._schema = infer_schema(documents(envelope.records))
+            return self._schema
+
+    def _due(self) -> bool:
+        """Once there is drift, new fields are looked for in some pages only."""
+        with self._lock:
+            self._pages += 1
+            return self._drifting and self._pages % _LOOK_EVERY == 0
+
+    def _unknown(self, envelope: Envelope, schema: pa.Schema) -> frozenset[str]:
+        unknown = unknown_fields(documents(envelope.records), schema)
+        self._drifting = self._drifting or bool(unknown)
+        return unknown
+
+
+def _whole(envelope: Envelope, schema: pa.Schema, *, refuse_unknown: bool) -> pa.RecordBatch:
+    if not envelope.strict:
+        raise Misfit("not proper JSON")
+    return read_columns(envelope.records, schema, refuse_unknown=refuse_unknown)
+
+
+def _one_by_one(envelope: Envelope, schema: pa.Schema, number: int, unknown: frozenset[str]) -> Page:
+    raws = slices(envelope.records, strict=envelope.strict)
+    batches: list[pa.RecordBatch] = []
+    rejects: list[Reject] = []
+    for first, run, proper in _runs(raws, strict=envelope.strict):
+        for part in (
+            _bisected(run, first, schema, number) if proper else _strictly(run, first, schema, number)
+        ):
+            if isinstance(part, Reject):
+                rejects.append(part)
+            else:
+                batches.append(part)
+    rows = pa.concat_batches(batches) if batches else pa.RecordBatch.from_pylist([], schema)
+    return Page(rows, tuple(rejects), len(raws), unknown)
+
+
+def _runs(raws: Sequence[bytes], *, strict: bool) -> Iterator[tuple[int, Sequence[bytes], bool]]:
+    """Neighbours that are proper JSON, or that are not: what is not must not meet the lenient fast tier."""
+    at = 0
+    for proper, group in itertools.groupby(raws, key=lambda raw: strict or _proper(raw)):
+        run = list(group)
+        yield at, run, proper
+        at += len(run)
+
+
+def _proper(raw: bytes) -> bool:
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _bisected(
+    raws: Sequence[bytes], first: int, schema: pa.Schema, number: int
+) -> Iterator[pa.RecordBatch | Reject]:
+    if len(raws) <= _FEW:
+        yield from _strictly(raws, first, schema, number)
+        return
+    try:
+        yield read_columns(b"[" + b",".join(raws) + b"]", schema, refuse_unknown=False)
+    except Misfit:
+        half = len(raws) // 2
+        yield from _bisected(raws[:half], first, schema, number)
+        yield from _bisected(raws[half:], first + half, schema, number)
+
+
+def _strictly(
+    raws: Sequence[bytes], first: int, schema: pa.Schema, number: int
+) -> Iterator[pa.RecordBatch | Reject]:
+    rows: list[dict[str, object]] = []
+    for at, raw in enumerate(raws, first + 1):
+        try:
+            rows.append(read_record(raw, schema))
+        except Unfit as unfit:
+            yield Reject.of(raw, unfit.reason, column=unfit.column, page=number, position=at)
+    yield pa.RecordBatch.from_pylist(rows, schema)
+
+
+def _shapeless(envelope: Envelope, number: int) -> Page:
+    raws = slices(envelope.records, strict=envelope.strict)
+    reason = "the record has no fields, and there are no columns yet"
+    rejects = (Reject.of(raw, reason, page=number, position=at) for at, raw in enumerate(raws, 1))
+    return Page(None, tuple(rejects), len(raws))

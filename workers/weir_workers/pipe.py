@@ -1,0 +1,48 @@
+"""Messages between a worker and its children: JSON, with the length in front."""
+
+import asyncio
+import socket
+import struct
+from typing import Any, Final
+
+import orjson
+
+_HEADER: Final = struct.Struct("!I")
+LARGEST: Final = 8 << 20
+"""Bytes of one message at most: an input or output of 1 MiB is well within it."""
+
+
+class Pipe:
+    """One end of the connection; sends are kept in order."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, end: socket.socket) -> "Pipe":
+        """Take over a connected socket."""
+        reader, writer = await asyncio.open_connection(sock=end)
+        return cls(reader, writer)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a message, waiting while the other side is slow; raises OSError where it is gone."""
+        text = orjson.dumps(message)
+        if len(text) > LARGEST:
+            raise ValueError(f"a message of {len(text):,} bytes is larger than {LARGEST:,}")
+        async with self._turn:
+            self._writer.write(_HEADER.pack(len(text)) + text)
+            await self._writer.drain()
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next message; None where the other side is gone."""
+        try:
+            (length,) = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
+            return orjson.loads(await self._reader.readexactly(length))
+        except (asyncio.IncompleteReadError, OSError):
+            return None
+
+    def close(self) -> None:
+        """Close this end."""
+        self._writer.close()

@@ -1,0 +1,1 @@
+"""The scheduler: looks after what no worker holds."""

@@ -1,0 +1,345 @@
+"""A worker's heart: claims what it has room for, hands it to its children, stores how it ended.
+
+A child that does not stop within a task's grace time is killed; what else ran in
+it is handed back, uncharged. A worker that loses its lease kills all its
+children: nothing they still write would be accepted.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from redis.exceptions import RedisError
+
+from weir_core.errors import WeirError
+from weir_core.queue import HintReader
+from weir_core.signals import Signals
+from weir_core.tasks.encoding import dump_cancellation
+from weir_core.tasks.errors import Fenced
+from weir_core.tasks.events import AttemptLog, EventKind, state_body
+from weir_core.tasks.execution import Claimed, TaskExecution
+from weir_core.tasks.models import Failure, Task
+from weir_core.tasks.outcomes import Ended
+from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
+from weir_workers.child import Child, ChildGone
+from weir_workers.recorder import Recorder
+
+_log = logging.getLogger(__name__)
+
+_PAUSE: Final = 1.0
+_RESTART_PAUSE: Final = 1.0
+
+
+@dataclass(eq=False)
+class Running:
+    """A task that the worker holds."""
+
+    task: Task
+    log: AttemptLog
+    child: Child
+    stopping: Ended | None = None
+    """How it ends if its handler stops because it was told to."""
+    killed: bool = False
+    timers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What names it on the pipe."""
+        return {"id": str(self.task.id), "attempt": self.task.attempt}
+
+
+class Supervisor:
+    """Runs tasks in children, for as long as the worker holds its lease."""
+
+    def __init__(
+        self,
+        worker_id: UUID,
+        execution: TaskExecution,
+        reader: HintReader,
+        signals: Signals,
+        children: list[Child],
+        *,
+        slots: int,
+        heartbeat: timedelta,
+    ) -> None:
+        self._worker_id = worker_id
+        self._execution = execution
+        self._reader = reader
+        self._signals = signals
+        self._children = {child.pack: child for child in children}
+        self._packs = {task["name"]: child.pack for child in children for task in child.tasks}
+        self._types = {task["name"]: task["version"] for child in children for task in child.tasks}
+        self._slots = slots
+        self._heartbeat = heartbeat.total_seconds()
+        self._running: dict[UUID, Running] = {}
+        self._freed = asyncio.Event()
+        self._draining = False
+        self._recorder = Recorder(execution, self._lost)
+        self._ends: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._recorder.run())
+            group.create_task(self._claim())
+            group.create_task(self._hear())
+            group.create_task(self._look())
+            for child in self._children.values():
+                group.create_task(self._attend(child))
+
+    async def drain(self, grace: timedelta) -> None:
+        """Take no more; end what ends within the grace time, and hand back the rest."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(grace.total_seconds()):
+                while self._running:
+                    self._freed.clear()
+                    await self._freed.wait()
+        except TimeoutError:
+            await self._hand_back_all("the worker was stopped")
+
+    async def abandon(self) -> None:
+        """The lease is lost: kill all children, and hand back what can still be handed back."""
+        self._draining = True
+        for child in self._children.values():
+            await child.kill()
+        for running in list(self._running.values()):
+            await self._finish(
+                running, Ended(handed_back="the worker could not renew its lease"), patient=False
+            )
+
+    async def kill_children(self) -> None:
+        """End all children."""
+        for child in self._children.values():
+            await child.kill()
+
+    async def _claim(self) -> None:
+        while not self._draining:
+            free = self._slots - len(self._running)
+            if not free:
+                self._freed.clear()
+                await self._freed.wait()
+                continue
+            try:
+                hints = await self._reader.read(free)
+                if not hints:
+                    continue
+                await self._all_children_up()
+                claimed = await self._execution.claim(
+                    [hint.task_id for hint in hints], self._worker_id, self._types
+                )
+                # Claimed and not started would be lost until the lease ends: nothing may come between.
+                for each in claimed:
+                    await self._start(each)
+                await self._reader.acknowledge(hints)
+            except (RedisError, OSError, WeirError) as error:
+                _log.warning("no tasks are claimed: %s", error)
+                await asyncio.sleep(_PAUSE)
+
+    async def _all_children_up(self) -> None:
+        while any(child.gone for child in self._children.values()):
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _start(self, claimed: Claimed) -> None:
+        task = claimed.task
+        running = Running(task, claimed.log, self._children[self._packs[task.type]])
+        self._running[task.id] = running
+        self._recorder.add(claimed.log)
+        if task.limits.attempt is not None:
+            running.timers.append(asyncio.create_task(self._time_out(running, task.limits.attempt)))
+        try:
+            start = {
+                "op": "start",
+                **running.key,
+                "project": task.project,
+                "type": task.type,
+                "input": task.input,
+            }
+            await running.child.send(start)
+        except ChildGone:
+            self._end(running, Ended(handed_back="its process was being restarted"))
+
+    async def _attend(self, child: Child) -> None:
+        while True:
+            async for message in child.messages():
+                self._take(message)
+            reason = await child.ended()
+            _log.warning("pack %s: its process ended: %s", child.pack, reason)
+            for running in [each for each in self._running.values() if each.child is child]:
+                self._end(running, running.stopping or Ended(failure=_died(self._worker_id, reason)))
+            await child.kill()
+            if self._draining:
+                return
+            child = await self._replace(child.pack)
+
+    async def _replace(self, pack: str) -> Child:
+        while True:
+            await asyncio.sleep(_RESTART_PAUSE)
+            try:
+                child = await Child.start(pack)
+            except ChildGone as error:
+                _log.error("%s", error)
+                continue
+            self._children[pack] = child
+            self._freed.set()
+            return child
+
+    def _take(self, message: dict[str, Any]) -> None:
+        running = self._running.get(UUID(message["id"]))
+        if running is None or running.task.attempt != message["attempt"]:
+            return
+        if message["op"] == "done":
+            self._end(running, _ended(running, message))
+            return
+        if message["op"] == "progress":
+            running.log.add_progress(message["body"])
+        else:
+            running.log.add_log(message["body"])
+        self._recorder.changed(running.log)
+
+    async def _hear(self) -> None:
+        while True:
+            try:
+                async for _ in self._signals.received(self._worker_id):
+                    await self._stop_cancelled()
+            except (RedisError, OSError) as error:
+                _log.info("no signals are heard, cancels are looked for: %s", error)
+            await asyncio.sleep(_PAUSE)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat)
+            await self._stop_cancelled()
+
+    async def _stop_cancelled(self) -> None:
+        try:
+            for task_id in await self._execution.cancelling(self._worker_id):
+                running = self._running.get(task_id)
+                if running is not None and (running.stopping is None or running.stopping.handed_back):
+                    await self._cancel(running)
+        except WeirError as error:
+            _log.warning("cancels wait: %s", error)
+
+    async def _cancel(self, running: Running) -> None:
+        wanted = await self._execution.cancellation(running.task.id, running.task.attempt)
+        if wanted is None:
+            return
+        failure = Failure(FailureKind.CANCELLED, wanted.reason or "cancelled on request")
+        running.log.add(EventKind.STATE, state_body(TaskState.RUNNING, TaskState.CANCELLING, wanted.reason))
+        running.log.add(EventKind.CANCEL, dump_cancellation(wanted))
+        grace = running.task.limits.grace if wanted.grace is None else wanted.grace
+        # Noted first: a handler that stops at once would end the attempt before its phase is stored.
+        await self._advance(running, CancelPhase.SIGNALLED)
+        await self._stop(running, Ended(failure=failure), grace)
+
+    async def _time_out(self, running: Running, limit: timedelta) -> None:
+        await asyncio.sleep(limit.total_seconds())
+        if running.stopping is None:
+            await self._stop(running, Ended(failure=_timed_out(limit)), running.task.limits.grace)
+
+    async def _stop(self, running: Running, ended: Ended, grace: timedelta) -> None:
+        running.stopping = ended
+        running.timers.append(asyncio.create_task(self._kill_after(running, grace)))
+        try:
+            await running.child.send({"op": "cancel", **running.key})
+        except ChildGone:
+            _log.info("task %s: its process is gone already", running.task.id)
+
+    async def _kill_after(self, running: Running, grace: timedelta) -> None:
+        await asyncio.sleep(grace.total_seconds())
+        if self._running.get(running.task.id) is not running:
+            return
+        _log.warning("task %s did not stop within %s: its process is killed", running.task.id, grace)
+        for other in self._running.values():
+            if other.child is running.child and other.stopping is None:
+                other.stopping = Ended(handed_back="its process was killed with another task's")
+        running.killed = True
+        await running.child.kill()
+
+    async def _advance(self, running: Running, phase: CancelPhase) -> None:
+        try:
+            await self._execution.advance(running.log, phase)
+            self._recorder.changed(running.log)
+        except (Fenced, WeirError) as error:
+            _log.info("task %s: phase %s was not stored: %s", running.task.id, phase.name, error)
+
+    async def _hand_back_all(self, reason: str) -> None:
+        for running in list(self._running.values()):
+            if running.stopping is None:
+                await self._stop(running, Ended(handed_back=reason), running.task.limits.grace)
+        while self._running:
+            self._freed.clear()
+            await self._freed.wait()
+
+    def _end(self, running: Running, ended: Ended) -> None:
+        if self._running.get(running.task.id) is running:
+            task = asyncio.create_task(self._finish(running, ended))
+            self._ends.add(task)
+            task.add_done_callback(self._ends.discard)
+
+    async def _finish(self, running: Running, ended: Ended, *, patient: bool = True) -> None:
+        for timer in running.timers:
+            if timer is not asyncio.current_task():
+                timer.cancel()
+        await self._recorder.remove(running.log)
+        if running.killed and ended.failure and ended.failure.kind is FailureKind.CANCELLED:
+            await self._advance(running, CancelPhase.KILLED)
+        while True:
+            try:
+                await self._execution.finish(running.log, ended)
+            except Fenced as error:
+                _log.warning("its end is not accepted: %s", error)
+            except WeirError as error:
+                _log.warning("task %s: its end is not stored yet: %s", running.task.id, error)
+                if patient:
+                    await asyncio.sleep(_PAUSE)
+                    continue
+            break
+        self._lost(running.log)
+
+    def _lost(self, log: AttemptLog) -> None:
+        running = self._running.get(log.task_id)
+        if running is not None and running.log is log:
+            del self._running[log.task_id]
+            self._freed.set()
+
+
+def _ended(running: Running, message: dict[str, Any]) -> Ended:
+    if "output" in message:
+        return Ended(output=message["output"])
+    if "failure" not in message:
+        return running.stopping or Ended(failure=_gave_up(running))
+    failure = message["failure"]
+    return Ended(
+        failure=Failure(
+            kind=FailureKind[failure["kind"]],
+            message=failure["message"],
+            code=failure["code"],
+            causes=failure["causes"],
+            detail=failure["detail"],
+            log_tail=running.log.tail(),
+        )
+    )
+
+
+def _gave_up(running: Running) -> Failure:
+    message = "the handler was cancelled by its own code: a CancelledError left it"
+    return Failure(FailureKind.USER_ERROR, message, code="cancelled", log_tail=running.log.tail())
+
+
+def _timed_out(limit: timedelta) -> Failure:
+    detail = {"kind": "timeout", "timeout": "ATTEMPT", "seconds": limit.total_seconds()}
+    return Failure(
+        FailureKind.TIMEOUT, f"the attempt ran longer than {limit}", code="timeout.attempt", detail=detail
+    )
+
+
+def _died(worker_id: UUID, reason: str) -> Failure:
+    detail = {"kind": "lost_worker", "worker_id": str(worker_id), "reason": reason}
+    return Failure(
+        FailureKind.LOST_WORKER, f"its process ended: {reason}", code="process.died", detail=detail
+    )

@@ -1,0 +1,19 @@
+"""The tasks that come with Weir."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from weir_core.config import Settings
+from weir_core.runtime import Runtime
+from weir_workers.tasks.collection import collection_run
+from weir_workers.tasks.monitoring import monitor_source
+
+
+@asynccontextmanager
+async def resources() -> AsyncGenerator[Runtime]:
+    """What the handlers share: the core's parts."""
+    async with Runtime.open(Settings()) as runtime:
+        yield runtime
+
+
+__all__ = ["collection_run", "monitor_source", "resources"]

@@ -1,0 +1,177 @@
+"""Reads a source from where the run was committed last, segment by segment.
+
+A position of a run names the partition, and the connector's own position in it.
+What was gathered when the source fails is committed before the failure, so the
+next attempt asks for no page of it again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from weir.task import Context
+from weir_core.collections.models import Plan
+from weir_core.datasets.commits import Commit, Counts, Position, Reject
+from weir_core.datasets.segments import Limits, SegmentNames, SegmentWriter
+from weir_core.datasets.service import arrow_schema
+from weir_core.runtime import Runtime
+from weir_workers.connectors.contract import Batch, Checkpoint, Connector, Drift, Item, Source, Wanted
+from weir_workers.connectors.errors import SourceError
+from weir_workers.tasks.patience import patiently
+
+_TELL_SECONDS: Final = 0.4
+
+
+@dataclass(slots=True)
+class Seen:
+    """What came in this attempt and is not committed yet, and where it is."""
+
+    counts: Counts
+    rejects: int = 0
+    page: int | None = None
+
+
+class CollectionLoop:
+    """One attempt of a run."""
+
+    def __init__(self, runtime: Runtime, ctx: Context, plan: Plan, connector: Connector) -> None:
+        self._runtime = runtime
+        self._ctx = ctx
+        self._plan = plan
+        self._connector = connector
+        self._committed = plan.counters
+        self._commits = plan.commits
+        self._seen = Seen(Counts())
+        self._told = False
+        columns = arrow_schema(plan.columns) if plan.columns else None
+        self._source = Source(plan.settings, plan.secrets, plan.allow_private_addresses)
+        self._wanted = Wanted(plan.collection_settings, columns, plan.cursor_field, plan.cursor)
+        self._writer = SegmentWriter(
+            runtime.collecting.store,
+            SegmentNames(str(plan.dataset_id), str(plan.run_id), plan.attempt),
+            schema=columns if plan.columns_fixed else None,
+            cursor_field=plan.cursor_field,
+            cursor=plan.reached,
+            limits=Limits(rows=runtime.settings.segment_rows),
+        )
+
+    async def run(self) -> None:
+        """Read to the end of the source, and commit all of it."""
+        telling = asyncio.create_task(self._tell_steadily())
+        try:
+            await self._read_partitions()
+        except SourceError:
+            await self._commit(await self._writer.flush())
+            raise
+        finally:
+            telling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await telling
+        self._tell()
+
+    async def _read_partitions(self) -> None:
+        partitions = await self._connector.partitions(self._source, self._wanted)
+        place = self._plan.position or {"partition": 0, "at": None}
+        for number in range(place["partition"], len(partitions)):
+            at = place["at"] if number == place["partition"] else None
+            items = self._connector.read(self._source, self._wanted, partitions[number], at)
+            async with aclosing(self._timely(items)) as timely:
+                async for item in timely:
+                    await self._take(number, item)
+            await self._commit(await self._writer.advance({"partition": number + 1, "at": None}))
+        await self._commit(await self._writer.flush())
+
+    async def _timely(self, items: AsyncIterator[Item]) -> AsyncGenerator[Item]:
+        """The items; while none comes, what is gathered is committed when its time has come."""
+        coming = asyncio.ensure_future(_next(items))
+        try:
+            while True:
+                await asyncio.wait({coming}, timeout=self._writer.seconds_left())
+                if not coming.done():
+                    await self._commit(await self._writer.flush())
+                elif (item := coming.result()) is None:
+                    return
+                else:
+                    # The source goes on while this item is written.
+                    coming = asyncio.ensure_future(_next(items))
+                    yield item
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
+
+    async def _take(self, partition: int, item: Item) -> None:
+        match item:
+            case Batch():
+                self._note(item.counts, item.position)
+                await self._commit(
+                    await self._writer.add(item.records, _placed(partition, item), item.counts)
+                )
+            case Checkpoint():
+                self._note(item.counts, item.position)
+                await self._commit(await self._writer.advance(_placed(partition, item), item.counts))
+            case Reject():
+                self._seen.rejects += 1
+                self._writer.reject(item)
+            case Drift():
+                text = f"left out: the dataset has no column for {', '.join(item.fields)}"
+                self._ctx.log.warning(text)
+
+    async def _commit(self, commit: Commit | None) -> None:
+        if commit is None:
+            return
+        number = self._commits + 1
+        plan, datasets = self._plan, self._runtime.collecting.datasets
+        # A commit that got through and whose answer was lost is not done twice.
+        self._committed = await patiently(lambda: datasets.commit(plan.run_id, plan.attempt, number, commit))
+        self._commits = number
+        self._seen = replace(self._seen, counts=self._seen.counts - commit.counts, rejects=0)
+        if commit.segment is not None:
+            number, rows = self._committed.segments, commit.segment.rows
+            text = f"segment {number} committed: {rows:,} records{self._page()}"
+            self._ctx.log.info(text)
+        self._tell()
+
+    def _note(self, counts: Counts, position: Position) -> None:
+        counted = self._seen.counts + counts
+        self._seen = replace(self._seen, counts=counted, page=last_page(position) or self._seen.page)
+        if not self._told:
+            self._tell()
+
+    async def _tell_steadily(self) -> None:
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            if self._told:
+                self._tell()
+
+    def _tell(self) -> None:
+        self._told = True
+        done, seen = self._committed, self._seen
+        records = done.records_read + seen.counts.records
+        megabytes = (done.bytes_read + seen.counts.bytes) / 1e6
+        rejects = done.records_quarantined + seen.rejects
+        parts = [f"{megabytes:.1f} MB", f"{done.segments} segments"]
+        if rejects:
+            parts.append(f"{rejects} in quarantine")
+        self._ctx.progress(records, unit="records", message=", ".join(parts) + self._page())
+
+    def _page(self) -> str:
+        return "" if self._seen.page is None else f", page {self._seen.page}"
+
+
+def last_page(position: Mapping[str, Any] | None) -> int | None:
+    """The page before a connector's position, where it counts pages."""
+    page = (position or {}).get("page")
+    return page - 1 if isinstance(page, int) else None
+
+
+def _placed(partition: int, item: Batch | Checkpoint) -> Position:
+    return {"partition": partition, "at": dict(item.position)}
+
+
+async def _next(items: AsyncIterator[Item]) -> Item | None:
+    return await anext(items, None)
