@@ -9,6 +9,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from weir_core.errors import WeirError
+from weir_core.failpoints import reach
 from weir_core.tasks.events import AttemptLog
 from weir_core.tasks.execution import TaskExecution
 
@@ -62,6 +63,7 @@ class Recorder:
                 try:
                     async with asyncio.timeout(5):
                         await self._execution.send(logs)
+                    reach("events.sent")
                 except (RedisError, OSError, TimeoutError) as error:
                     _log.warning("live events wait: %s", error)
                     self._changed.update(logs)

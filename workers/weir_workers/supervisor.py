@@ -15,6 +15,7 @@ from uuid import UUID
 from redis.exceptions import RedisError
 
 from weir_core.errors import WeirError
+from weir_core.failpoints import reach
 from weir_core.queue import HintReader
 from weir_core.signals import Signals
 from weir_core.tasks.encoding import dump_cancellation
@@ -128,13 +129,17 @@ class Supervisor:
                 if not hints:
                     continue
                 await self._all_children_up()
+                reach("hint.read")
                 claimed = await self._execution.claim(
                     [hint.task_id for hint in hints], self._worker_id, self._types
                 )
+                reach("claim.committed")
                 # Claimed and not started would be lost until the lease ends: nothing may come between.
                 for each in claimed:
                     await self._start(each)
+                reach("claim.started")
                 await self._reader.acknowledge(hints)
+                reach("hint.acknowledged")
             except (RedisError, OSError, WeirError) as error:
                 _log.warning("no tasks are claimed: %s", error)
                 await asyncio.sleep(_PAUSE)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from weir_core.columns import now_plus
 from weir_core.db import Database
 from weir_core.events import LiveEvents
+from weir_core.failpoints import reach
 from weir_core.ids import new_id
 from weir_core.tasks import repository
 from weir_core.tasks.encoding import dump_cancellation, dump_failure
@@ -56,6 +57,7 @@ class TaskExecution:
             ]
             await repository.insert_attempts(tx, tasks)
             await repository.insert_events(tx, {c.task.id: c.log.everything() for c in claimed})
+            reach("claim.written")
             return claimed
 
         return await self._db.write(work)
@@ -76,6 +78,7 @@ class TaskExecution:
             return fenced
 
         fenced = await self._db.write(work)
+        reach("archive.committed")
         for log, events in batches.items():
             if log not in fenced:
                 last = events[-1].seq if events else log.archived_seq
@@ -122,15 +125,18 @@ class TaskExecution:
     async def finish(self, log: AttemptLog, ended: Ended) -> Task:
         """Store how the attempt ended, and where that takes its task; Fenced."""
         log.number_all()
+        reach("finish.reported")
         task, events = await self._db.write(
             lambda tx: close(tx, log.task_id, log.attempt, log.unarchived(), ended)
         )
+        reach("finish.committed")
         await self._tell(log, task, events)
         return task
 
     async def _tell(self, log: AttemptLog, task: Task, events: list[Event]) -> None:
         try:
             await self._live.append(log)
+            reach("finish.sent")
             await self._live.announce(task.id, [event for event in events if event.seq > log.last_seq])
             await self._live.drop(task.id, log.attempt)
         except (RedisError, OSError) as error:
@@ -160,6 +166,7 @@ async def close(
     _add_end(numbering, found, verdict, ended)
     await repository.change(tx, task_id, _values(found, verdict, ended, numbering.last_seq))
     await repository.insert_events(tx, {task_id: numbering.events})
+    reach("close.written")
     return replace(
         found, state=verdict.state, failure=verdict.failure, last_seq=numbering.last_seq
     ), numbering.events

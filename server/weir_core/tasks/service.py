@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from weir_core.db import Database
 from weir_core.errors import InvalidArgument, NotFound, PermissionMissing
 from weir_core.events import LiveEvents
+from weir_core.failpoints import reach
 from weir_core.filtering import Filterable, enum_value, id_value, parse, time_value, to_sql
 from weir_core.fleet import repository as fleet
 from weir_core.fleet.models import TaskType
@@ -110,7 +111,9 @@ class TaskService:
         if not await self._db.write(work):
             assert key is not None
             return await self._repeated(key)
+        reach("submit.committed")
         await self.started(made)
+        reach("submit.hinted")
         return Submitted(made.task, created=True, warnings=await self._warnings(kind))
 
     async def started(self, made: "Made") -> None:
@@ -161,6 +164,7 @@ class TaskService:
             return replace(found, state=TaskState.CANCELLING, cancellation=wanted), []
 
         found, events = await self._db.write(work)
+        reach("cancel.committed")
         if events:
             await self.announce(task_id, events)
         elif found.state is TaskState.CANCELLING and found.worker_id is not None:
@@ -245,6 +249,7 @@ async def insert(tx: AsyncConnection, made: Made) -> bool:
     if not await repository.insert_task(tx, made.row):
         return False
     await repository.insert_events(tx, {made.task.id: made.events})
+    reach("submit.inserted")
     return True
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.db import Database
 from weir_core.events import LiveEvents, Tail
+from weir_core.failpoints import reach
 from weir_core.fleet import repository as fleet
 from weir_core.queue import Hint, Queue
 from weir_core.tasks import repository
@@ -61,6 +62,7 @@ class Sweeper:
             if not await repository.due(tx, 1):
                 return 0
         chunks = await self._db.write(work)
+        reach("promote.committed")
         await self._queue.hint([Hint(task.id, task.attempt, task.queue, task.pack) for task in moved])
         await self._announce(chunks)
         return len(moved)
@@ -72,6 +74,7 @@ class Sweeper:
         if not waiting:
             return 0
         await self._db.write(lambda tx: repository.note_hints(tx, [found[0] for found in waiting]))
+        reach("rehint.noted")
         await self._queue.hint([Hint(*found) for found in waiting])
         return len(waiting)
 
@@ -79,6 +82,7 @@ class Sweeper:
         """Fence the workers whose lease has run out; how many."""
         lost = await self._db.write(fleet.lose_silent)
         if lost:
+            reach("lose.committed")
             _log.warning("%d workers lost their lease", lost)
         return lost
 
@@ -104,6 +108,7 @@ class Sweeper:
             return
         # The stream is sealed before the row is read for good: nothing can be added in between.
         tail = await self._seal(found)
+        reach("takeover.sealed")
 
         async def work(tx: AsyncConnection) -> tuple[Task, list[Event]]:
             current = await repository.lock(tx, task_id)
@@ -113,6 +118,7 @@ class Sweeper:
             return await close(tx, task_id, attempt, events, Ended(failure=_lost(current)), fenced=False)
 
         task, events = await self._db.write(work)
+        reach("takeover.committed")
         _log.warning("task %s was taken from a lost worker: %s", task_id, task.state.name)
         await self._announce({task_id: events})
         try:
