@@ -21,7 +21,7 @@ from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import RESERVE, AttemptLog, Event, EventKind, Numbering, state_body
 from weir_core.tasks.models import Cancellation, Task
 from weir_core.tasks.outcomes import Ended, Verdict, judge, outcome_body
-from weir_core.tasks.states import TERMINAL, CancelPhase, TaskState
+from weir_core.tasks.states import HELD, TERMINAL, CancelPhase, TaskState
 
 _log = logging.getLogger(__name__)
 
@@ -156,8 +156,9 @@ async def close(
     if fenced:
         await repository.fence(tx, task_id, attempt, cancelling=True)
     found = await repository.lock(tx, task_id)
-    if found is None or found.attempt != attempt or found.state in TERMINAL:
-        raise Fenced(f"attempt {attempt} of task {task_id} is not the newest one")
+    # Another sweeper may have moved the attempt on already: its number stays until the next claim.
+    if found is None or found.attempt != attempt or found.state not in HELD:
+        raise Fenced(f"attempt {attempt} of task {task_id} has ended, or is not the newest one")
     verdict = judge(found, ended)
     await repository.end_attempt(tx, task_id, attempt, ended.failure and verdict.failure, verdict.delay)
     found = replace(found, attempts=await repository.attempts_of(tx, task_id))
