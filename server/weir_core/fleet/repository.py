@@ -1,13 +1,13 @@
 """All SQL about workers, schedulers and task types."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from weir_core.columns import database_now, now_plus
+from weir_core.columns import database_now, insert_new, now_plus
 from weir_core.fleet.models import TaskType, Worker, WorkerState, scheduler, task_type, worker
 from weir_core.tasks.encoding import dump_limits, load_limits
 
@@ -84,10 +84,9 @@ async def save_type(tx: AsyncConnection, kind: TaskType) -> TaskType:
         "limits": dump_limits(kind.limits),
     }
     same = (task_type.c.name == kind.name, task_type.c.version == kind.version)
-    stored = (await tx.execute(select(task_type).where(*same))).first()
-    if stored is None:
-        await tx.execute(insert(task_type).values(**values, update_time=database_now()))
-        return kind
+    # Another worker may bring the same at the same moment.
+    await insert_new(tx, task_type, values | {"update_time": datetime.now(UTC)})
+    stored = (await tx.execute(select(task_type).where(*same))).one()
     # What is not part of the contract with callers follows the newest worker.
     loose = {key: values[key] for key in ("description", "queue", "limits", "pack")}
     await tx.execute(update(task_type).where(*same).values(**loose, update_time=database_now()))
