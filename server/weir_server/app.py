@@ -22,6 +22,7 @@ from weir.v1 import (
     user_service_pb2,
     user_service_pb2_grpc,
 )
+from weir_core.cancelling import heed_cancel
 from weir_core.config import Settings, require
 from weir_core.readiness import tell_ready
 from weir_core.runtime import Runtime
@@ -173,6 +174,7 @@ class Server:
 
     async def _probe_forever(self) -> None:
         while True:
+            heed_cancel()
             await asyncio.sleep(_PROBE_SECONDS)
             await self._probe()
             self._tell_ready()

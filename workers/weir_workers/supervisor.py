@@ -14,6 +14,7 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
+from weir_core.cancelling import heed_cancel
 from weir_core.errors import WeirError
 from weir_core.failpoints import reach
 from weir_core.queue import HintReader
@@ -119,6 +120,7 @@ class Supervisor:
 
     async def _claim(self) -> None:
         while not self._draining:
+            heed_cancel()
             free = self._slots - len(self._running)
             if not free:
                 self._freed.clear()
@@ -213,6 +215,7 @@ class Supervisor:
                     await self._stop_cancelled()
             except (RedisError, OSError) as error:
                 _log.info("no signals are heard, cancels are looked for: %s", error)
+            heed_cancel()
             await asyncio.sleep(_PAUSE)
 
     async def _look(self) -> None:

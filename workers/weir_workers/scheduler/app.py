@@ -8,9 +8,11 @@ import time
 from datetime import timedelta
 from typing import Final
 
+from weir_core.cancelling import heed_cancel
 from weir_core.config import Settings, require
 from weir_core.errors import WeirError
 from weir_core.ids import new_id
+from weir_core.readiness import tell_ready
 from weir_core.runtime import Runtime
 
 _log = logging.getLogger(__name__)
@@ -51,9 +53,11 @@ class Sweeps:
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
+            heed_cancel()
             began = time.monotonic()
             try:
                 await self._sweep()
+                tell_ready()
             except WeirError as error:
                 # Who can't reach the database can't tell silent workers from its own deafness.
                 self._steady_since = time.monotonic() + self._lease
