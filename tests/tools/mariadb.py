@@ -16,12 +16,11 @@ _PACKAGES = ("mariadb-server-core", "mariadb-client-core")
 _IMAGE = "docker.io/library/mariadb:11.4"
 _NAMES = "weir\\_%"
 # Durability is not what a database that lives for one test run is for; speed is.
+_FAST = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0")
 _SETTINGS = (
     "--skip-networking",
     "--skip-log-bin",
     "--skip-slave-start",
-    "--innodb-flush-log-at-trx-commit=0",
-    "--innodb-doublewrite=0",
     "--innodb-buffer-pool-size=128M",
     "--innodb-log-file-size=32M",
     "--character-set-server=utf8mb4",
@@ -50,9 +49,16 @@ class Build:
         return told.split("Ver ")[1].split("-")[0]
 
 
-def start_mariadb(folder: Path, cache: Path, scratch: Path) -> tuple[Daemon, dict[str, str]]:
-    """A running server in `folder`; its URLs for an administrator and for Weir, and its version."""
+def start_mariadb(
+    folder: Path, cache: Path, scratch: Path, *, durable: bool = False, tied: bool = True
+) -> tuple[Daemon, dict[str, str]]:
+    """A running server in `folder`; its URLs for an administrator and for Weir, and its version.
+
+    Durable, it keeps what it said it has whatever kills it, and goes on in its folder when started again.
+    """
     build = _on_path() or _unpacked(cache, scratch)
+    if build is None and durable:
+        raise Missing("no MariaDB program to kill and start again: install mariadb-server")
     if build is None:
         return _container(folder)
     data, socket = folder / "data", folder / "my.sock"
@@ -60,19 +66,23 @@ def start_mariadb(folder: Path, cache: Path, scratch: Path) -> tuple[Daemon, dic
     places = [f"--basedir={build.prefix}", f"--datadir={data}", f"--tmpdir={folder}"]
     if (messages := build.prefix / "share/mysql").is_dir():
         places.append(f"--lc-messages-dir={messages}")
-    install = ["--no-defaults", *places, *user, "--auth-root-authentication-method=normal", "--skip-test-db"]
-    run([build.program("mariadb-install-db"), *install], build.environment)
+    if not data.exists():
+        install = ["--no-defaults", *places, *user, "--auth-root-authentication-method=normal"]
+        run([build.program("mariadb-install-db"), *install, "--skip-test-db"], build.environment)
     grants = folder / "grants.sql"
-    grants.write_text(f"CREATE USER weir@localhost;\nGRANT ALL ON `{_NAMES}`.* TO weir@localhost;\n")
+    account = "CREATE USER IF NOT EXISTS weir@localhost;"
+    grants.write_text(f"{account}\nGRANT ALL ON `{_NAMES}`.* TO weir@localhost;\n")
     flags = [
         *places,
         *user,
         *_SETTINGS,
+        *(() if durable else _FAST),
         f"--socket={socket}",
         f"--pid-file={folder}/pid",
         f"--init-file={grants}",
     ]
-    daemon = start([build.server, "--no-defaults", *flags], folder / "log", socket, build.environment)
+    command = [build.server, "--no-defaults", *flags]
+    daemon = start(command, folder / "log", socket, build.environment, tied=tied)
     return daemon, _told(f"unix_socket={socket}", "", build.version())
 
 
