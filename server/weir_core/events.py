@@ -2,31 +2,65 @@
 
 A stream entry holds a batch of events; its id is the number of the last one, so
 that a batch can't come twice or out of order. Sealing adds an entry with the
-highest id there is: after that Redis itself refuses the old writer. What is in
-the archive is trimmed from the stream; an empty stream still shows that nothing
-was lost.
+highest id there is: after that Redis itself refuses the old writer, and tells
+nobody of what it refused. The seal says whether the stream was there when it
+was sealed, and stays when the rest is gone. What is in the archive is trimmed
+from the stream; an empty stream still shows that nothing was lost, and so does
+none where Redis has kept its data since before the attempt began.
 """
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from weir_core.pubsub import messages
-from weir_core.tasks.events import AttemptLog, Event, dump, load
+from weir_core.tasks.events import AttemptLog, Event, contiguous, dump, load
 
 _LIFE_SECONDS: Final = 6 * 3600
 _SEAL: Final = "18446744073709551615-0"
 _BATCH: Final = 256
 _READ: Final = 500
+_LOST: Final = b"lost"
+
+# Clocks of machines may differ by so much.
+_MARGIN: Final = timedelta(seconds=5)
+
+_NOTE_AGE: Final = "redis.call('SET', KEYS[2], redis.call('TIME')[1], 'NX')"
+# Stream, age of the data; seal, channel, life, start of announcements, whether the stream must be there,
+# ids and batches.
+_APPEND: Final = f"""
+{_NOTE_AGE}
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if newest and newest[1] == ARGV[1] then return 'sealed' end
+if ARGV[5] == '1' and redis.call('EXISTS', KEYS[1]) == 0 then return 'lost' end
+for n = 6, #ARGV, 2 do
+  local added = redis.pcall('XADD', KEYS[1], ARGV[n], 'e', ARGV[n + 1])
+  if not (type(added) == 'table' and added.err) then
+    redis.call('PUBLISH', ARGV[2], ARGV[4] .. ARGV[n + 1])
+  end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 'sent'
+"""
+# Stream, age of the data; seal, life, first id wanted, since when the data must be there.
+_CLOSE: Final = f"""
+{_NOTE_AGE}
+local there = redis.call('EXISTS', KEYS[1])
+if tonumber(redis.call('GET', KEYS[2])) < tonumber(ARGV[4]) then there = 1 end
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not (newest and newest[1] == ARGV[1]) then redis.call('XADD', KEYS[1], ARGV[1], 'there', there) end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('XRANGE', KEYS[1], ARGV[3], '+')
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What a live stream held when it was sealed; `whole` is False where it had been lost."""
+    """What a live stream held when it was sealed; `whole` is False where some or all had been lost."""
 
     events: list[Event]
     whole: bool
@@ -40,30 +74,30 @@ class LiveEvents:
         self._redis: Any = redis
         self._prefix = prefix
         self._channel = f"{prefix}live"
+        self._age = f"{prefix}since"
+        self._append = self._redis.register_script(_APPEND)
+        self._close = self._redis.register_script(_CLOSE)
 
     def _key(self, task_id: UUID, attempt: int) -> str:
         return f"{self._prefix}events:{task_id}:{attempt}"
 
     async def append(self, log: AttemptLog) -> None:
-        """Send what is new in an attempt's log, and all that it keeps where the stream was lost."""
+        """Send what is new in an attempt's log, and all that it keeps where the stream was lost.
+
+        A sealed stream takes nothing more, and watchers are told nothing: the attempt is over.
+        """
         events = log.unsent()
         if not events:
             return
-        key = self._key(log.task_id, log.attempt)
-        there = await self._redis.exists(key)
-        batches = _batches(events if there else log.everything())
-        pipe = self._redis.pipeline(transaction=True)
-        for batch in batches:
-            pipe.xadd(key, {"e": dump(batch)}, id=f"{batch[-1].seq}-0")
-        pipe.expire(key, _LIFE_SECONDS)
-        for batch in _batches(events):
-            pipe.publish(self._channel, _announcement(log.task_id, batch))
-        results = await pipe.execute(raise_on_error=False)
-        for result in results:
-            # A smaller id than the top one: the batch is there already, or the stream is sealed.
-            if isinstance(result, Exception) and not isinstance(result, ResponseError):
-                raise result
+        if await self._add(log, events, must_exist=log.begun) == _LOST:
+            await self._add(log, log.everything(), must_exist=False)
         log.sent_seq = events[-1].seq
+
+    async def _add(self, log: AttemptLog, events: list[Event], *, must_exist: bool) -> bytes:
+        batches = [part for batch in _batches(events) for part in (f"{batch[-1].seq}-0", dump(batch))]
+        start = _announcement(log.task_id, b"")
+        arguments = [_SEAL, self._channel, _LIFE_SECONDS, start, int(must_exist), *batches]
+        return await self._append(keys=[self._key(log.task_id, log.attempt), self._age], args=arguments)
 
     async def trim(self, log: AttemptLog) -> None:
         """Drop what is archived from the stream."""
@@ -73,7 +107,7 @@ class LiveEvents:
         """Tell servers of events that stand in the archive."""
         pipe = self._redis.pipeline(transaction=False)
         for batch in _batches(events):
-            pipe.publish(self._channel, _announcement(task_id, batch))
+            pipe.publish(self._channel, _announcement(task_id, dump(batch)))
         await pipe.execute()
 
     async def read(self, task_id: UUID, attempt: int, from_seq: int) -> list[Event]:
@@ -81,23 +115,25 @@ class LiveEvents:
         entries = await self._redis.xrange(self._key(task_id, attempt), min=f"{from_seq}-0", count=_READ)
         return [event for event in _events(entries) if event.seq >= from_seq]
 
-    async def seal(self, task_id: UUID, attempt: int, archived_seq: int) -> Tail:
+    async def seal(self, task_id: UUID, attempt: int, archived_seq: int, began: datetime) -> Tail:
         """Close an attempt's stream to its writer, and read what is not archived."""
-        key = self._key(task_id, attempt)
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.exists(key)
-        pipe.xadd(key, {"seal": "1"}, id=_SEAL)
-        pipe.expire(key, _LIFE_SECONDS)
-        pipe.xrange(key, min=f"{archived_seq + 1}-0")
-        existed, _sealed, _expire, entries = await pipe.execute(raise_on_error=False)
-        if isinstance(existed, Exception) or isinstance(entries, Exception):
-            return Tail([], whole=False)
-        events = [event for event in _events(entries) if event.seq > archived_seq]
-        return Tail(events, whole=bool(existed) and (not events or events[0].first_seq <= archived_seq + 1))
+        must_be_since = int((began - _MARGIN).timestamp())
+        arguments = [_SEAL, _LIFE_SECONDS, f"{archived_seq + 1}-0", must_be_since]
+        found = await self._close(keys=[self._key(task_id, attempt), self._age], args=arguments)
+        entries = [(entry, dict(zip(fields[::2], fields[1::2], strict=True))) for entry, fields in found]
+        there = entries[-1][1][b"there"] == b"1"
+        told = _events(entries)
+        events = contiguous(told, archived_seq + 1)
+        last = events[-1].seq if events else archived_seq
+        return Tail(events, whole=there and all(event.seq <= last for event in told))
 
     async def drop(self, task_id: UUID, attempt: int) -> None:
-        """Remove an attempt's stream, once all of it is archived."""
+        """Remove the stream of an attempt whose writer has ended, once all of it is archived."""
         await self._redis.delete(self._key(task_id, attempt))
+
+    async def empty(self, task_id: UUID, attempt: int) -> None:
+        """Remove all but the seal, once all is archived: the old writer may still live and try."""
+        await self._redis.xtrim(self._key(task_id, attempt), minid=_SEAL, approximate=False)
 
     async def announcements(self) -> AsyncGenerator[tuple[UUID, list[Event]]]:
         """What is told to servers, from now on; ends with an error where the connection is lost."""
@@ -106,8 +142,8 @@ class LiveEvents:
             yield UUID(task_id.decode()), load(events)
 
 
-def _announcement(task_id: UUID, events: list[Event]) -> bytes:
-    return str(task_id).encode() + b" " + dump(events)
+def _announcement(task_id: UUID, events: bytes) -> bytes:
+    return str(task_id).encode() + b" " + events
 
 
 def _batches(events: list[Event]) -> list[list[Event]]:

@@ -160,6 +160,11 @@ class AttemptLog:
         """The newest number used."""
         return self._last_seq
 
+    @property
+    def begun(self) -> bool:
+        """True where some of it was sent live."""
+        return self.sent_seq >= self._first.seq
+
     def add_progress(self, body: dict[str, Any]) -> None:
         """Take progress; what was told before and is not numbered yet is replaced."""
         self._newest_progress = datetime.now(UTC), body

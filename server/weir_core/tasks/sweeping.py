@@ -122,13 +122,14 @@ class Sweeper:
         _log.warning("task %s was taken from a lost worker: %s", task_id, task.state.name)
         await self._announce({task_id: events})
         try:
-            await self._live.drop(task_id, attempt)
+            await self._live.empty(task_id, attempt)
         except (RedisError, OSError) as error:
-            _log.info("the live stream of task %s was not removed: %s", task_id, error)
+            _log.info("the live stream of task %s was not emptied: %s", task_id, error)
 
     async def _seal(self, found: Task) -> Tail:
         try:
-            return await self._live.seal(found.id, found.attempt, found.last_seq)
+            began = found.start_time or found.create_time
+            return await self._live.seal(found.id, found.attempt, found.last_seq, began)
         except (RedisError, OSError):
             return Tail([], whole=False)
 
@@ -145,7 +146,6 @@ def _account(current: Task, tail: Tail) -> list[Event]:
     numbering = Numbering(current.last_seq, current.attempt)
     numbering.keep([event for event in tail.events if event.seq > current.last_seq])
     if not tail.whole and numbering.last_seq < current.reserved_seq:
-        numbering = Numbering(current.last_seq, current.attempt)
         numbering.add_gap(current.reserved_seq, "lost live log")
     requested = current.cancellation
     told = any(event.kind is EventKind.CANCEL for event in numbering.events)
