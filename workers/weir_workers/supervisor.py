@@ -79,6 +79,7 @@ class Supervisor:
         self._running: dict[UUID, Running] = {}
         self._freed = asyncio.Event()
         self._draining = False
+        self._claiming = asyncio.Lock()
         self._recorder = Recorder(execution, self._lost)
         self._ends: set[asyncio.Task[None]] = set()
 
@@ -132,13 +133,14 @@ class Supervisor:
                     continue
                 await self._all_children_up()
                 reach("hint.read")
-                claimed = await self._execution.claim(
-                    [hint.task_id for hint in hints], self._worker_id, self._types
-                )
-                reach("claim.committed")
-                # Claimed and not started would be lost until the lease ends: nothing may come between.
-                for each in claimed:
-                    await self._start(each)
+                async with self._claiming:
+                    claimed = await self._execution.claim(
+                        [hint.task_id for hint in hints], self._worker_id, self._types
+                    )
+                    reach("claim.committed")
+                    # Claimed and not started would be lost until the lease ends: nothing may come between.
+                    for each in claimed:
+                        await self._start(each)
                 reach("claim.started")
                 await self._reader.acknowledge(hints)
                 reach("hint.acknowledged")
@@ -222,6 +224,16 @@ class Supervisor:
         while True:
             await asyncio.sleep(self._heartbeat)
             await self._stop_cancelled()
+            await self._start_forgotten()
+
+    async def _start_forgotten(self) -> None:
+        try:
+            async with self._claiming:
+                for each in await self._execution.forgotten(self._worker_id, self._running):
+                    _log.warning("task %s was claimed, and the answer lost: it starts now", each.task.id)
+                    await self._start(each)
+        except WeirError as error:
+            _log.warning("it is not known what is held: %s", error)
 
     async def _stop_cancelled(self) -> None:
         try:

@@ -1,7 +1,7 @@
 """Tasks as workers use them: claim, report, finish. Every write begins with the fence."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -51,16 +51,20 @@ class TaskExecution:
             tasks = await repository.claim(tx, wanted, worker_id, new_id(), types)
             if not tasks:
                 return []
-            claimed = [
-                Claimed(task, AttemptLog(task.id, task.attempt, _started(task), task.reserved_seq))
-                for task in tasks
-            ]
+            claimed = [_claimed(task) for task in tasks]
             await repository.insert_attempts(tx, tasks)
             await repository.insert_events(tx, {c.task.id: c.log.everything() for c in claimed})
             reach("claim.written")
             return claimed
 
         return await self._db.write(work)
+
+    async def forgotten(self, worker_id: UUID, known: Collection[UUID]) -> list[Claimed]:
+        """What a live worker holds and does not know of: claims that were made, and their answer lost."""
+        async with self._db.read() as tx:
+            forgotten = [task_id for task_id in await repository.held(tx, worker_id) if task_id not in known]
+            tasks = await repository.inputs_of(tx, forgotten) if forgotten else {}
+        return [_claimed(task) for task in tasks.values()]
 
     async def report(self, logs: list[AttemptLog]) -> list[AttemptLog]:
         """Archive what the logs have gathered, and reserve further numbers; answers the fenced ones."""
@@ -73,8 +77,10 @@ class TaskExecution:
                     await repository.fence(tx, log.task_id, log.attempt, cancelling=True)
                 except Fenced:
                     fenced.append(log)
-                    continue
-                await _archive(tx, log, batches[log])
+            held = [log for log in batches if log not in fenced]
+            archived = await repository.last_seqs(tx, [log.task_id for log in held])
+            for log in held:
+                await _archive(tx, log, _after(archived[log.task_id], batches[log]))
             return fenced
 
         fenced = await self._db.write(work)
@@ -163,7 +169,7 @@ async def close(
     await repository.end_attempt(tx, task_id, attempt, ended.failure and verdict.failure, verdict.delay)
     found = replace(found, attempts=await repository.attempts_of(tx, task_id))
     numbering = Numbering(found.last_seq, attempt)
-    numbering.keep(events)
+    numbering.keep(_after(found.last_seq, events))
     _add_end(numbering, found, verdict, ended)
     await repository.change(tx, task_id, _values(found, verdict, ended, numbering.last_seq))
     await repository.insert_events(tx, {task_id: numbering.events})
@@ -195,13 +201,24 @@ def _values(found: Task, verdict: Verdict, ended: Ended, last_seq: int) -> dict[
     return values | {"due_time": now_plus(verdict.delay)}
 
 
+def _after(archived: int, events: list[Event]) -> list[Event]:
+    """Those that are not archived: an archive whose answer was lost may have them already."""
+    return [event for event in events if event.seq > archived]
+
+
 async def _archive(tx: AsyncConnection, log: AttemptLog, events: list[Event]) -> None:
-    last = events[-1].seq if events else log.archived_seq
+    if not events:
+        return
+    last = events[-1].seq
     values: dict[str, Any] = {"last_seq": last, "reserved_seq": last + RESERVE}
     if log.progress is not None:
         values["progress"] = log.progress
     await repository.change(tx, log.task_id, values)
     await repository.insert_events(tx, {log.task_id: events})
+
+
+def _claimed(task: Task) -> Claimed:
+    return Claimed(task, AttemptLog(task.id, task.attempt, _started(task), task.reserved_seq))
 
 
 def _started(task: Task) -> Event:

@@ -148,6 +148,12 @@ async def heads(tx: AsyncConnection, task_ids: list[UUID]) -> list[Head]:
     ]
 
 
+async def last_seqs(tx: AsyncConnection, task_ids: list[UUID]) -> dict[UUID, int]:
+    """The newest archived event of some tasks that the transaction holds."""
+    rows = await tx.execute(select(task.c.id, task.c.last_seq).where(task.c.id.in_(task_ids)))
+    return {row.id: row.last_seq for row in rows}
+
+
 async def claim(
     tx: AsyncConnection, task_ids: list[UUID], worker_id: UUID, claim_id: UUID, types: dict[str, int]
 ) -> list[Task]:
@@ -306,6 +312,13 @@ async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
         .limit(limit)
     )
     return [(row.id, row.attempt) for row in await tx.execute(query)]
+
+
+async def held(tx: AsyncConnection, worker_id: UUID) -> list[UUID]:
+    """The tasks that a worker holds, as long as it may."""
+    live = exists().where(worker.c.id == worker_id, worker.c.state == WorkerState.ACTIVE.value)
+    query = select(task.c.id).where(task.c.worker_id == worker_id, _HELD, live)
+    return list((await tx.execute(query)).scalars())
 
 
 async def cancelling(tx: AsyncConnection, worker_id: UUID) -> list[UUID]:
