@@ -59,8 +59,9 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
         worker_id,
         runtime.execution,
         reader := runtime.queue.reader(settings.queues, settings.packs),
-        runtime.signals,
         children,
+        signals=runtime.signals,
+        fleet=runtime.fleet,
         slots=settings.slots,
         heartbeat=settings.heartbeat,
     )
