@@ -2,12 +2,19 @@
 
 import asyncio
 import os
+import re
 import secrets
-import sys
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 import click
 
 from weir_core.config import Settings, require
+
+T = TypeVar("T")
+
+_SHORTEST_PASSWORD: Final = 12
+_LONGEST_PASSWORD: Final = 256
 
 
 @click.group("db")
@@ -19,23 +26,17 @@ def command() -> None:
 def upgrade() -> None:
     """Bring the database to the newest revision; with WEIR_ADMIN_PASSWORD set, make the first user."""
     settings = _settings()
-    made = asyncio.run(_upgrade(settings, os.environ.get("WEIR_ADMIN_PASSWORD", "")))
+    made = asyncio.run(_explained(_upgrade(settings, _admin_password())))
     click.echo("the database is at the newest revision" + ("; user 'admin' was made" if made else ""))
 
 
 @command.command()
 def check() -> None:
     """Tell where tables and migrations differ; exit status 1 if they do."""
-    from alembic.util import CommandError
-
     from weir_core import db
 
     settings = _settings()
-    try:
-        asyncio.run(db.check(settings.database_url.get_secret_value()))
-    except CommandError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
+    asyncio.run(_explained(db.check(settings.database_url.get_secret_value())))
     click.echo("tables and migrations agree")
 
 
@@ -43,6 +44,16 @@ def _settings() -> Settings:
     settings = Settings.load()
     require(settings, "database_url")
     return settings
+
+
+def _admin_password() -> str:
+    given = os.environ.get("WEIR_ADMIN_PASSWORD", "")
+    if given and not _SHORTEST_PASSWORD <= len(given) <= _LONGEST_PASSWORD:
+        raise click.ClickException(
+            f"WEIR_ADMIN_PASSWORD has {len(given)} characters; "
+            f"a password has {_SHORTEST_PASSWORD} to {_LONGEST_PASSWORD}"
+        )
+    return given
 
 
 async def _upgrade(settings: Settings, admin_password: str) -> bool:
@@ -61,3 +72,40 @@ async def _upgrade(settings: Settings, admin_password: str) -> bool:
     finally:
         passwords.close()
         await database.close()
+
+
+async def _explained(work: Awaitable[T]) -> T:
+    """What stands in the way, in plain words with what helps."""
+    from alembic.util import CommandError
+    from sqlalchemy.exc import DBAPIError
+
+    from weir_core.errors import WeirError
+
+    try:
+        return await work
+    except CommandError as error:
+        raise click.ClickException(advice(str(error))) from None
+    except DBAPIError as error:
+        raise click.ClickException(
+            f"the database of WEIR_DATABASE_URL can't be used: {_said(error.orig)}; see: weir doctor"
+        ) from None
+    except (WeirError, OSError) as error:
+        raise click.ClickException(
+            f"the database of WEIR_DATABASE_URL can't be used: {error}; see: weir doctor"
+        ) from None
+
+
+def _said(error: BaseException | None) -> str:
+    return str(error.args[-1] if error and error.args else error)
+
+
+def advice(said: str) -> str:
+    """What to do about what Alembic says."""
+    if unknown := re.search(r"Can't locate revision identified by '(\w+)'", said):
+        return (
+            f"the database is at revision {unknown[1]}, which this version of Weir does not know; "
+            "run the version that brought it there, or a newer one"
+        )
+    if "not up to date" in said:
+        return "the database lacks the newest migrations; run: weir db upgrade"
+    return f"tables and migrations differ: {said}"

@@ -60,6 +60,8 @@ class Up:
         """Run until SIGTERM or SIGINT; a second one ends all at once."""
         stop = _signals(self._kill)
         _check_environment()
+        # What is kept is its owner's, also where the folder was there before and others may look into it.
+        os.umask(0o077)
         self._folder.make()
         self._folder.hold()
         sockets = self._folder.socket_folder()
@@ -88,7 +90,7 @@ class Up:
         self._children = list(made.values())
         cache, scheduler = made.pop("redis"), made.pop("scheduler")
         await cache.start()
-        await asyncio.gather(cache.first_ready(), self._prepare(environment))
+        await asyncio.gather(cache.first_ready(), self._prepare(environment, guard))
         for child in made.values():
             await child.start()
         self._note()
@@ -127,7 +129,7 @@ class Up:
             environment["WEIR_INSECURE"] = "true"
         return environment
 
-    async def _prepare(self, environment: dict[str, str]) -> None:
+    async def _prepare(self, environment: dict[str, str], guard: Guard) -> None:
         """Migrate and make the first user, where that has not been done."""
         if is_prepared(self._folder.database):
             return
@@ -138,13 +140,16 @@ class Up:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env={**environment, "WEIR_ADMIN_PASSWORD": password},
+            start_new_session=True,
         )
+        guard.add(process.pid)
         try:
             async with asyncio.timeout(_MIGRATE_SECONDS):
                 said, _ = await process.communicate()
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
+            guard.remove(process.pid)
         if process.returncode:
             raise UpFailed(f"the database could not be prepared:\n{said.decode(errors='replace')[-2000:]}")
         if not os.environ.get("WEIR_ADMIN_PASSWORD"):
@@ -206,7 +211,11 @@ def _drain_grace() -> float:
     # Loaded here, where nobody waits for it.
     from weir_core.config import Settings
 
-    return Settings().drain_grace.total_seconds()
+    try:
+        return Settings().drain_grace.total_seconds()
+    except ValueError:
+        # A setting that can't be: the children have said so and ended.
+        return 0.0
 
 
 def _signals(second: Callable[[], None]) -> asyncio.Task[bool]:
