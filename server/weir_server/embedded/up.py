@@ -28,6 +28,7 @@ from weir_server.embedded.guarding import Guard
 # Beyond the drain grace, for closing what is open.
 _STOP_SECONDS: Final = 5.0
 _MIGRATE_SECONDS: Final = 300.0
+_LARGEST_PORT: Final = 65_535
 # These name other servers than the ones that are started here.
 _OURS: Final = ("WEIR_DATABASE_URL", "WEIR_REDIS_URL")
 
@@ -179,7 +180,8 @@ class Up:
 def free_port(listen: str) -> str:
     """The address with a port that is free now: the one in it, or for 0 one of the system's choice."""
     host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdigit() or not host:
+    # Too large a port is wrapped in silence by who resolves it.
+    if not colon or not port.isdecimal() or int(port) > _LARGEST_PORT or not host:
         raise UpFailed(f"--listen {listen!r} is no HOST:PORT, such as 127.0.0.1:7443")
     bare = host.strip("[]")
     try:
