@@ -97,7 +97,7 @@ async def start_all(packs: list[str]) -> list[Child]:
     children: list[Child] = []
     try:
         for pack in packs:
-            children.append(await Child.start(pack))
+            children += [await Child.start(pack)]
     except BaseException:
         for child in children:
             await child.kill()

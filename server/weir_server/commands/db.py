@@ -1,10 +1,12 @@
 """`weir db`: bring the database to the newest revision, and look for drift."""
 
 import asyncio
+import logging
 import os
 import re
 import secrets
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Final, TypeVar
 
 import click
@@ -43,7 +45,20 @@ def check() -> None:
 def _settings() -> Settings:
     settings = Settings.load()
     require(settings, "database_url")
+    if folder := missing_folder(settings):
+        raise click.ClickException(f"WEIR_DATABASE_URL: the folder {folder} does not exist; make it")
+    # What the database remarks about the statements of a migration is nothing to act on.
+    logging.getLogger("asyncmy").setLevel(logging.ERROR)
     return settings
+
+
+def missing_folder(settings: Settings) -> Path | None:
+    """The folder of a SQLite file, where it is not there."""
+    from sqlalchemy import make_url
+
+    url = make_url(settings.database_url.get_secret_value())
+    folder = Path(url.database or "").absolute().parent
+    return folder if url.get_backend_name() == "sqlite" and not folder.is_dir() else None
 
 
 def _admin_password() -> str:

@@ -34,16 +34,20 @@ def database(settings: Settings) -> Finding:
     """The database of WEIR_DATABASE_URL: that it answers, and that its tables are the newest."""
     from alembic.util import CommandError
 
-    from weir_server.commands.db import advice
+    from weir_server.commands.db import advice, missing_folder
 
     url = settings.database_url.get_secret_value()
     if not url:
         found = "WEIR_DATABASE_URL is not set; `weir up` makes a SQLite file of its own"
         return Finding("database", ok=True, found=found)
+    if folder := missing_folder(settings):
+        return Finding("database", ok=False, found=f"the folder {folder} does not exist", advice="make it")
     try:
         return Finding("database", ok=True, found=f"{asyncio.run(_revision(url))}, its tables are up to date")
     except CommandError as error:
-        return Finding("database", ok=False, found=advice(str(error)), advice="weir db upgrade")
+        found = advice(str(error))
+        lacks = found.endswith("weir db upgrade")
+        return Finding("database", ok=False, found=found, advice=f"weir db {'upgrade' if lacks else 'check'}")
     except Exception as error:  # noqa: BLE001 - whatever a driver raises is the finding
         help_text = "see that the database runs, that WEIR_DATABASE_URL is right, then: weir db upgrade"
         return Finding("database", ok=False, found=_first_line(error), advice=help_text)

@@ -6,6 +6,7 @@ import socket
 import stat
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -22,7 +23,7 @@ PROBES = {"WEIR_PACKS": "builtin,tests.packs.probes", "WEIR_LEASE": "4s", "WEIR_
 
 def serving(address: str) -> bool:
     with grpc.insecure_channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             return stub.Check(health_pb2.HealthCheckRequest(), timeout=5).status == SERVING
         except grpc.RpcError:
@@ -123,7 +124,7 @@ def test_p10_kill_9_of_weir_up_leaves_nothing_and_the_next_start_works(weir_up: 
 
 def test_a_signal_while_it_starts_ends_all(weir_up: Starter):
     up = weir_up()
-    within(lambda: (up.data / "run").exists())
+    within((up.data / "run").exists)
     assert up.ends(signal.SIGTERM) == 0
     assert "ready" not in up.out.read_text()
     assert not (up.data / "run").exists()
