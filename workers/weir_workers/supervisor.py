@@ -112,12 +112,15 @@ class Supervisor:
     async def abandon(self) -> None:
         """The lease is lost: kill all children, and hand back what can still be handed back."""
         self._draining = True
+        held = list(self._running.values())
+        for running in held:
+            # Said before the kill: who sees the child end must not take that for a failure of the task.
+            running.stopping = running.stopping or Ended(handed_back="the worker could not renew its lease")
         for child in self._children.values():
             await child.kill()
-        for running in list(self._running.values()):
-            await self._finish(
-                running, Ended(handed_back="the worker could not renew its lease"), patient=False
-            )
+        for running in held:
+            assert running.stopping is not None
+            await self._finish(running, running.stopping, patient=False)
 
     async def kill_children(self) -> None:
         """End all children."""
