@@ -17,6 +17,10 @@ from weir.v1.task_pb2 import (
     Attempt,
     Cancellation,
     CancelPhase,
+    Concurrency,
+    ConflictPolicy,
+    Dependency,
+    DependencyCondition,
     ErrorCause,
     EventKind,
     Failure,
@@ -28,6 +32,7 @@ from weir.v1.task_pb2 import (
     LogSource,
     LostWorkerDetail,
     Outcome,
+    Priority,
     Progress,
     RetryPolicy,
     StateChange,
@@ -40,20 +45,25 @@ from weir.v1.task_pb2 import (
     TimeoutKind,
     Timeouts,
 )
-from weir.v1.task_service_pb2 import TaskView
+from weir.v1.task_service_pb2 import BlockerKind, TaskView
 from weir.v1.user_pb2 import ApiKey, Permission, ProjectPermissions, Role, RoleBinding, User
 from weir.v1.user_service_pb2 import Tokens
 
 __all__ = [
     "ApiKey",
     "Attempt",
+    "BlockerKind",
     "CancelPhase",
     "Cancellation",
     "Collection",
     "Column",
+    "Concurrency",
+    "ConflictPolicy",
     "Connection",
     "Connector",
     "Dataset",
+    "Dependency",
+    "DependencyCondition",
     "ErrorCause",
     "ErrorReason",
     "EventKind",
@@ -72,6 +82,7 @@ __all__ = [
     "Permission",
     "Principal",
     "PrincipalKind",
+    "Priority",
     "Progress",
     "ProjectPermissions",
     "RecordQuery",

@@ -62,6 +62,10 @@ class Settings(BaseSettings):
         default=timedelta(seconds=10), description="Time for accepted calls at shutdown"
     )
 
+    task_retention: Duration = Field(
+        default=timedelta(days=30), ge=timedelta(minutes=1), description="How long ended tasks are kept"
+    )
+
     queues: Names = Field(default=["default"], description="Queues that a worker serves, joined by commas")
     packs: Names = Field(
         default=["builtin"],

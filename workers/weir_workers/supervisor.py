@@ -7,8 +7,10 @@ children: nothing they still write would be accepted.
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
-from datetime import timedelta
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,8 +24,8 @@ from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import AttemptLog, EventKind, state_body
 from weir_core.tasks.execution import Claimed, TaskExecution
 from weir_core.tasks.models import Failure, Task
-from weir_core.tasks.outcomes import Ended
-from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
+from weir_core.tasks.outcomes import Ended, past_deadline, timed_out
+from weir_core.tasks.states import CancelPhase, FailureKind, TaskState, TimeoutKind
 from weir_workers.child import Child, ChildGone
 from weir_workers.recorder import Recorder
 
@@ -43,6 +45,7 @@ class Running:
     stopping: Ended | None = None
     """How it ends if its handler stops because it was told to."""
     killed: bool = False
+    heard: float = field(default_factory=time.monotonic)
     timers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @property
@@ -149,8 +152,7 @@ class Supervisor:
         running = Running(task, claimed.log, self._children[self._packs[task.type]])
         self._running[task.id] = running
         self._recorder.add(claimed.log)
-        if task.limits.attempt is not None:
-            running.timers.append(asyncio.create_task(self._time_out(running, task.limits.attempt)))
+        running.timers += [asyncio.create_task(timer) for timer in self._limits(running)]
         try:
             start = {
                 "op": "start",
@@ -195,6 +197,7 @@ class Supervisor:
         if message["op"] == "done":
             self._end(running, _ended(running, message))
             return
+        running.heard = time.monotonic()
         if message["op"] == "progress":
             running.log.add_progress(message["body"])
         else:
@@ -236,10 +239,36 @@ class Supervisor:
         await self._advance(running, CancelPhase.SIGNALLED)
         await self._stop(running, Ended(failure=failure), grace)
 
-    async def _time_out(self, running: Running, limit: timedelta) -> None:
+    def _limits(self, running: Running) -> list[Coroutine[Any, Any, None]]:
+        """What watches over the time limits of an attempt."""
+        limits, deadline = running.task.limits, running.task.deadline
+        timers: list[Coroutine[Any, Any, None]] = []
+        if limits.attempt is not None:
+            passed = timed_out(
+                TimeoutKind.ATTEMPT, f"the attempt ran longer than {limits.attempt}", limits.attempt
+            )
+            timers.append(self._time_out(running, limits.attempt, passed))
+        if limits.stall is not None:
+            timers.append(self._watch_stall(running, limits.stall))
+        if deadline is not None:
+            left = max(timedelta(0), deadline - datetime.now(UTC))
+            timers.append(self._time_out(running, left, past_deadline(running.task)))
+        return timers
+
+    async def _time_out(self, running: Running, limit: timedelta, passed: Failure) -> None:
         await asyncio.sleep(limit.total_seconds())
+        await self._stop_failed(running, passed)
+
+    async def _watch_stall(self, running: Running, limit: timedelta) -> None:
+        while (left := running.heard + limit.total_seconds() - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
+        message = f"no progress and no log line for {limit}"
+        await self._stop_failed(running, timed_out(TimeoutKind.STALL, message, limit))
+
+    async def _stop_failed(self, running: Running, passed: Failure) -> None:
         if running.stopping is None:
-            await self._stop(running, Ended(failure=_timed_out(limit)), running.task.limits.grace)
+            failure = replace(passed, log_tail=running.log.tail())
+            await self._stop(running, Ended(failure=failure), running.task.limits.grace)
 
     async def _stop(self, running: Running, ended: Ended, grace: timedelta) -> None:
         running.stopping = ended
@@ -329,13 +358,6 @@ def _ended(running: Running, message: dict[str, Any]) -> Ended:
 def _gave_up(running: Running) -> Failure:
     message = "the handler was cancelled by its own code: a CancelledError left it"
     return Failure(FailureKind.USER_ERROR, message, code="cancelled", log_tail=running.log.tail())
-
-
-def _timed_out(limit: timedelta) -> Failure:
-    detail = {"kind": "timeout", "timeout": "ATTEMPT", "seconds": limit.total_seconds()}
-    return Failure(
-        FailureKind.TIMEOUT, f"the attempt ran longer than {limit}", code="timeout.attempt", detail=detail
-    )
 
 
 def _died(worker_id: UUID, reason: str) -> Failure:

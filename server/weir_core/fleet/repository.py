@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from weir_core.columns import database_now, now_plus
 from weir_core.fleet.models import TaskType, Worker, WorkerState, scheduler, task_type, worker
 from weir_core.tasks.encoding import dump_limits, load_limits
+from weir_core.tasks.states import Priority
 
 # The newest version of each name.
 _newest = (
@@ -28,6 +29,7 @@ def _type(row: Row[Any]) -> TaskType:
         input_schema=row.input_schema,
         output_schema=row.output_schema,
         queue=row.queue,
+        priority=Priority(row.priority),
         permission=row.permission,
         limits=load_limits(row.limits),
     )
@@ -80,6 +82,7 @@ async def save_type(tx: AsyncConnection, kind: TaskType) -> TaskType:
         "input_schema": kind.input_schema,
         "output_schema": kind.output_schema,
         "queue": kind.queue,
+        "priority": int(kind.priority),
         "permission": kind.permission,
         "limits": dump_limits(kind.limits),
     }
@@ -89,7 +92,7 @@ async def save_type(tx: AsyncConnection, kind: TaskType) -> TaskType:
         await tx.execute(insert(task_type).values(**values, update_time=database_now()))
         return kind
     # What is not part of the contract with callers follows the newest worker.
-    loose = {key: values[key] for key in ("description", "queue", "limits", "pack")}
+    loose = {key: values[key] for key in ("description", "queue", "priority", "limits", "pack")}
     await tx.execute(update(task_type).where(*same).values(**loose, update_time=database_now()))
     return _type(stored)
 
