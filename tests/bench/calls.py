@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import grpc
 
-from tests.bench.clients import NOOP, Load, ids, known_type, load, store
+from tests.bench.clients import NOOP, Load, known_type, load, store
 from tests.bench.report import Line, median
 from tests.bench.site import Ground, Program, Site, Size
 from weir.v1 import task_service_pb2 as pb
@@ -79,11 +79,9 @@ async def _get_requests(ground: Ground, kind: TaskType) -> "itertools.cycle[byte
     values = {"host": "here", "version": "1", "slots": _TASKS, "queues": ["default"]}
     await ground.runtime.fleet.register(worker_id, values, [kind])
     made = await store(ground, kind, [{"tell": ""}] * _TASKS)
-    for claimed in await execution.claim(ids(made), worker_id, {kind.name: kind.version}):
+    for claimed in await execution.claim([each.id for each in made], worker_id, {kind.name: kind.version}):
         await execution.finish(claimed.log, Ended(output={}))
-    return itertools.cycle(
-        [pb.GetTaskRequest(task_id=str(task_id)).SerializeToString() for task_id in ids(made)]
-    )
+    return itertools.cycle([pb.GetTaskRequest(task_id=str(each.id)).SerializeToString() for each in made])
 
 
 def _submit_request() -> bytes:

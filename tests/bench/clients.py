@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import grpc
 
@@ -16,7 +15,9 @@ from tests.bench.site import PACK, Ground, Program
 from weir_core.fleet.models import TaskType
 from weir_core.fleet.service import FleetService
 from weir_core.ids import new_id
-from weir_core.tasks.service import Made, NewTask, insert, prepare
+from weir_core.tasks import submitting
+from weir_core.tasks.models import Task
+from weir_core.tasks.submitting import NewTask, Stored
 from weir_workers.app import _type as declared
 from weir_workers.packs import definitions, introduction
 
@@ -79,20 +80,13 @@ async def known_type(ground: Ground, name: str = NOOP) -> TaskType:
     return found
 
 
-async def store(ground: Ground, kind: TaskType, inputs: list[dict[str, Any]]) -> list[Made]:
+async def store(ground: Ground, kind: TaskType, inputs: list[dict[str, Any]]) -> list[Task]:
     """Tasks in the database, of which no queue was told."""
-    made = [prepare(ground.caller, NewTask("default", kind.name, given), kind) for given in inputs]
-
-    async def work(tx: Any) -> None:
-        for each in part:
-            await insert(tx, each)
-
+    new = [NewTask("default", kind.name, given) for given in inputs]
+    made = [submitting.make(ground.caller, each, kind, None, timedelta(days=30)) for each in new]
+    tasks: list[Task] = []
     for start in range(0, len(made), 500):
         part = made[start : start + 500]
-        await ground.runtime.db.write(work)
-    return made
-
-
-def ids(made: list[Made]) -> list[UUID]:
-    """Their ids."""
-    return [each.task.id for each in made]
+        stored = await ground.runtime.db.write(lambda tx, part=part: submitting.store(tx, part))
+        tasks += [each.task for each in stored if isinstance(each, Stored)]
+    return tasks

@@ -19,6 +19,7 @@ from tests.bench.site import ROOT, SLOTS, Ground, Program, Site, Size
 from weir_core.fleet.models import TaskType
 from weir_core.ids import new_id
 from weir_core.queue import Hint
+from weir_core.tasks.promotion import hint_of
 from weir_core.tasks.states import TaskState
 
 CELERY = ROOT / ".cache/bench/bin/celery"
@@ -71,7 +72,7 @@ async def _weir(ground: Ground, count: int) -> Drain:
 
 async def _hints(ground: Ground, kind: TaskType, count: int) -> list[Hint]:
     made = await store(ground, kind, [{"tell": ""}] * count)
-    return [Hint(each.task.id, 0, each.task.queue, each.task.pack) for each in made]
+    return [hint_of(each) for each in made]
 
 
 async def _drain(ground: Ground, worker: Program, hints: list[Hint]) -> Drain:
@@ -115,7 +116,7 @@ async def _publish(ground: Ground, environment: dict[str, str], count: int) -> f
     kind = await ground.runtime.tasks.newest_type(NOOP)
     async with open_driver(ground.environment["WEIR_DATABASE_URL"]) as driver:
         [made] = await store(ground, kind, [{"tell": ""}])
-        pattern = await driver.pattern(made.task.id.bytes)
+        pattern = await driver.pattern(made.id.bytes)
         await driver.insert_many(stored(pattern, key, project=_OTHER) for key in keys)
     command = [str(CELERY.with_name("python")), "-m", "tests.bench.celery_app"]
     ended = await asyncio.to_thread(

@@ -80,7 +80,7 @@ def _line(what: str, read: Read, ratio: float | None = None, goal: str = "") -> 
 async def _fill(ground: Ground, driver: Driver, count: int) -> None:
     """Tasks that have ended; the rare ones are the oldest, where who reads from the newest comes last."""
     [made] = await store(ground, await known_type(ground), [{"tell": ""}])
-    pattern = await driver.pattern(made.task.id.bytes)
+    pattern = await driver.pattern(made.id.bytes)
     for start in range(0, count, _BATCH):
         numbers = range(start, min(start + _BATCH, count))
         await driver.insert_many(_row(pattern, number) for number in numbers)

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import orjson
 
-from tests.bench.clients import channels, ids, known_type, store
+from tests.bench.clients import channels, known_type, store
 from tests.bench.report import Line
 from tests.bench.site import Program, Server, Site, Size
 from weir.v1 import task_service_pb2 as pb
@@ -24,7 +24,7 @@ async def measure(site: Site, size: Size) -> AsyncIterator[Line]:
     await ground.rest()
     kind = await known_type(ground)
     made = await store(ground, kind, [{"tell": ""}] * (size.streams + _FIRST))
-    requests = [pb.WatchTaskRequest(task_id=str(each)).SerializeToString() for each in ids(made)]
+    requests = [pb.WatchTaskRequest(task_id=str(each.id)).SerializeToString() for each in made]
     async with ground.server() as server:
         ours = await _each(server.program, server.address, requests, _watch(server))
     with site.bare("serve") as bare:

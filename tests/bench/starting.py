@@ -61,7 +61,7 @@ async def _alternate(
         ):
             submit = channel.unary_unary("/weir.v1.TaskService/SubmitTask")
             [made] = await store(ground, await ground.runtime.tasks.newest_type(NOOP), [{"tell": ""}])
-            pattern = await driver.pattern(made.task.id.bytes)
+            pattern = await driver.pattern(made.id.bytes)
             for _ in range(count + 2):
                 await asyncio.sleep(_IDLE)
                 whole.append(await _start(submit, server, told))

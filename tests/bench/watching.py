@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import grpc
 import orjson
 
-from tests.bench.clients import channels, ids, store
+from tests.bench.clients import channels, store
 from tests.bench.report import Line, milliseconds, percentile
 from tests.bench.site import SLOTS, Ground, Server, Site, Size
 from weir.v1 import task_service_pb2 as pb
-from weir_core.queue import Hint
+from weir_core.tasks.promotion import hint_of
 
 _SECONDS = 120.0
 
@@ -40,12 +40,10 @@ async def _watch(ground: Ground, server: Server, size: Size) -> list[float]:
     late: list[float] = []
     async with channels(server.address, size.watchers) as opened:
         watches = [
-            asyncio.create_task(_follow(opened[place % len(opened)], server, str(task_id), late))
-            for place, task_id in enumerate(ids(made))
+            asyncio.create_task(_follow(opened[place % len(opened)], server, str(each.id), late))
+            for place, each in enumerate(made)
         ]
-        await ground.runtime.queue.hint(
-            [Hint(each.task.id, 0, each.task.queue, each.task.pack) for each in made]
-        )
+        await ground.runtime.queue.hint([hint_of(each) for each in made])
         async with asyncio.timeout(_SECONDS):
             await asyncio.gather(*watches)
     return late
