@@ -15,17 +15,22 @@ from tests.tools.daemons import Daemon, Missing, run, start
 _PACKAGES = ("mariadb-server-core", "mariadb-client-core")
 _IMAGE = "docker.io/library/mariadb:11.4"
 _NAMES = "weir\\_%"
-# Durability is not what a database that lives for one test run is for; speed is.
-_FAST = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0")
 _SETTINGS = (
     "--skip-networking",
     "--skip-log-bin",
     "--skip-slave-start",
-    "--innodb-buffer-pool-size=128M",
-    "--innodb-log-file-size=32M",
     "--character-set-server=utf8mb4",
     "--max-connections=300",
 )
+# Durability is not what a database that lives for one test run is for; speed is.
+_FAST = (
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-doublewrite=0",
+    "--innodb-buffer-pool-size=128M",
+    "--innodb-log-file-size=32M",
+)
+# Every commit is flushed to the disk, as MariaDB does unless told otherwise; room as a server has it.
+_DURABLE = ("--innodb-buffer-pool-size=1G", "--innodb-log-file-size=256M")
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,11 @@ def start_mariadb(
 ) -> tuple[Daemon, dict[str, str]]:
     """A running server in `folder`; its URLs for an administrator and for Weir, and its version.
 
-    Durable, it keeps what it said it has whatever kills it, and goes on in its folder when started again.
+    Only with `durable` is a commit on the disk before it is answered. Tied, it dies with the thread that
+    starts it; else it can be killed, and started again in its folder.
     """
     build = _on_path() or _unpacked(cache, scratch)
-    if build is None and durable:
+    if build is None and not tied:
         raise Missing("no MariaDB program to kill and start again: install mariadb-server")
     if build is None:
         return _container(folder)
@@ -76,7 +82,7 @@ def start_mariadb(
         *places,
         *user,
         *_SETTINGS,
-        *(() if durable else _FAST),
+        *(_DURABLE if durable else _FAST),
         f"--socket={socket}",
         f"--pid-file={folder}/pid",
         f"--init-file={grants}",

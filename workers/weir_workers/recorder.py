@@ -8,7 +8,6 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from weir_core.cancelling import heed_cancel
 from weir_core.errors import WeirError
 from weir_core.failpoints import reach
 from weir_core.tasks.events import AttemptLog
@@ -55,7 +54,6 @@ class Recorder:
 
     async def _send(self) -> None:
         while True:
-            heed_cancel()
             await self._wake.wait()
             self._wake.clear()
             async with self._turn:
@@ -73,7 +71,6 @@ class Recorder:
 
     async def _archive(self) -> None:
         while True:
-            heed_cancel()
             await asyncio.sleep(_ARCHIVE_SECONDS)
             async with self._turn:
                 due = [log for log in self._logs if log.unarchived()]

@@ -18,7 +18,6 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
-from weir_core.cancelling import heed_cancel
 from weir_core.db import Database
 from weir_core.errors import WeirError
 from weir_core.events import LiveEvents
@@ -175,7 +174,6 @@ class WatchHub:
             for watchers in self._watchers.values():
                 for watcher in watchers:
                     watcher.fall_behind()
-            heed_cancel()
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _poll(self) -> None:

@@ -41,7 +41,7 @@ async def log_live(engine: Engine, claimed: Claimed, text: str) -> None:
 async def claim_again(engine: Engine, task_id: UUID) -> Claimed:
     """Another worker's claim, once the retry is due."""
     async with asyncio.timeout(_SECONDS):
-        while not await engine.runtime.sweeper.promote():
+        while not await engine.runtime.promotion.due():
             await asyncio.sleep(0.1)
     return (await engine.runtime.execution.claim([task_id], await engine.worker(), {"probe.echo": 1}))[0]
 
