@@ -1,6 +1,11 @@
 """A worker's claims and ends, where an answer of the database is lost or comes late."""
 
-from tests.fixtures.workers import Fleet
+import asyncio
+import signal
+
+import pytest
+
+from tests.fixtures.workers import SECONDS, Fleet
 from weir_core.tasks.states import TaskState
 
 
@@ -13,3 +18,19 @@ async def test_a_claim_that_was_made_and_whose_answer_was_lost_is_run(fleet: Fle
     assert len(claimed) == 1
     ended = await fleet.until(task.id, TaskState.SUCCEEDED)
     assert (ended.attempt, ended.charged) == (1, 0)
+
+
+# SQLite has one writer on one machine: frozen, it holds up all until it goes on or is killed.
+@pytest.mark.parametrize("database_kind", ["mariadb"], indirect=True)
+async def test_p03_a_worker_frozen_inside_a_transaction_keeps_nobody_from_its_task(fleet: Fleet):
+    frozen = await fleet.worker(WEIR_FAILPOINTS="close.written:stop")
+    held = await fleet.submit("probe.echo", {"text": "held"})
+    async with asyncio.timeout(SECONDS):
+        while (await fleet.engine.get(held)).state is not TaskState.RUNNING:
+            await asyncio.sleep(0.05)
+    await fleet.worker()
+    ended = await fleet.until(held, TaskState.SUCCEEDED)
+    assert ended.attempt == 2
+    frozen.send_signal(signal.SIGCONT)
+    assert (await fleet.run("probe.echo", {"text": "on it goes"})).state is TaskState.SUCCEEDED
+    assert (await fleet.engine.get(held)).last_seq == ended.last_seq
