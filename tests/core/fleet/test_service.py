@@ -4,12 +4,23 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 
 from tests.fixtures.engine import ECHO, Engine
+from weir_core.errors import DependencyDown, NotFound
+from weir_core.fleet.models import WorkerState, worker
 from weir_core.fleet.service import SchemaChanged
+from weir_core.tasks.states import TaskState
 from weir_workers.connectors.declaration import declarations
 
 _MANY = 6
+
+
+async def lose(engine: Engine, *, steady: bool) -> None:
+    """Sweep until a lease has run out."""
+    async with asyncio.timeout(30):
+        while not await engine.runtime.sweeper.lose_workers(lambda: steady):
+            await asyncio.sleep(0.1)
 
 
 class TestRegister:
@@ -30,3 +41,28 @@ class TestRegister:
         changed = {"type": "object", "properties": {"text": {"type": "integer"}}, "required": ["text"]}
         with pytest.raises(SchemaChanged, match="declare it with version=2"):
             await engine.worker(replace(ECHO, input_schema=changed))
+
+
+class TestLosing:
+    async def test_p03_nobody_is_lost_where_the_database_stalled_meanwhile(self, engine: Engine):
+        worker_id = await engine.worker()
+        # Once its lease has run out, the sweeper finds one to lose, and thinks better of it.
+        with pytest.raises(DependencyDown):
+            await lose(engine, steady=False)
+        assert (await engine.runtime.fleet.get_worker(worker_id)).state is WorkerState.ACTIVE
+        assert await engine.runtime.fleet.renew(worker_id)
+
+
+class TestForgetting:
+    async def test_a_lost_worker_is_kept_until_all_is_taken_from_it(self, engine: Engine):
+        claimed = await engine.claimed(worker_id := await engine.worker())
+        long_ago = {"state": WorkerState.LOST.value, "lease_expire": 0}
+        await engine.runtime.db.write(
+            lambda tx: tx.execute(update(worker).where(worker.c.id == worker_id).values(**long_ago))
+        )
+        await engine.runtime.sweeper.forget()
+        assert await engine.runtime.sweeper.take_over() == 1
+        assert (await engine.get(claimed.task.id)).state is TaskState.PENDING
+        await engine.runtime.sweeper.forget()
+        with pytest.raises(NotFound):
+            await engine.runtime.fleet.get_worker(worker_id)
