@@ -66,6 +66,7 @@ async def _incarnation(
     def tell_lost() -> None:
         loop.call_soon_threadsafe(lost.set)
 
+    lease = Lease(settings, worker_id, tell_lost)
     supervisor = Supervisor(
         worker_id,
         runtime.execution,
@@ -75,13 +76,7 @@ async def _incarnation(
         fleet=runtime.fleet,
         slots=settings.slots,
         heartbeat=settings.heartbeat,
-    )
-    lease = Lease(
-        settings.database_url.get_secret_value(),
-        worker_id,
-        every=settings.heartbeat,
-        lease=settings.lease,
-        lost=tell_lost,
+        holds=lease.holds,
     )
     try:
         await _register(settings, runtime, worker_id, types)

@@ -17,14 +17,18 @@ _log = logging.getLogger(__name__)
 
 _SEND_SECONDS: Final = 0.03
 _ARCHIVE_SECONDS: Final = 2.0
+_REDIS_SECONDS: Final = 5.0
 
 
 class Recorder:
     """Sends and archives the logs of a worker's attempts."""
 
-    def __init__(self, execution: TaskExecution, fenced: Callable[[AttemptLog], None]) -> None:
+    def __init__(
+        self, execution: TaskExecution, fenced: Callable[[AttemptLog], None], holds: Callable[[], bool]
+    ) -> None:
         self._execution = execution
         self._fenced = fenced
+        self._holds = holds
         self._logs: set[AttemptLog] = set()
         self._changed: set[AttemptLog] = set()
         self._wake = asyncio.Event()
@@ -57,17 +61,22 @@ class Recorder:
             await self._wake.wait()
             self._wake.clear()
             async with self._turn:
-                logs, self._changed = list(self._changed), set()
-                for log in logs:
-                    log.number()
-                try:
-                    async with asyncio.timeout(5):
-                        await self._execution.send(logs)
-                    reach("events.sent")
-                except (RedisError, OSError, TimeoutError) as error:
-                    _log.warning("live events wait: %s", error)
-                    self._changed.update(logs)
+                # Another attempt may be talking by now; what is kept here goes out when the lease is renewed.
+                if self._holds():
+                    await self._send_changed()
             await asyncio.sleep(_SEND_SECONDS)
+
+    async def _send_changed(self) -> None:
+        logs, self._changed = list(self._changed), set()
+        for log in logs:
+            log.number()
+        try:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                await self._execution.send(logs)
+            reach("events.sent")
+        except (RedisError, OSError, TimeoutError) as error:
+            _log.warning("live events wait: %s", error)
+            self._changed.update(logs)
 
     async def _archive(self) -> None:
         while True:

@@ -8,7 +8,7 @@ children: nothing they still write would be accepted.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -71,6 +71,7 @@ class Supervisor:
         fleet: FleetService,
         slots: int,
         heartbeat: timedelta,
+        holds: Callable[[], bool],
     ) -> None:
         self._worker_id = worker_id
         self._execution = execution
@@ -87,7 +88,7 @@ class Supervisor:
         self._draining = False
         self._resting = False
         self._claiming = asyncio.Lock()
-        self._recorder = Recorder(execution, self._lost)
+        self._recorder = Recorder(execution, self._lost, holds)
         self._ends: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:

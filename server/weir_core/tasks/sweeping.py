@@ -1,6 +1,7 @@
 """What a scheduler mends: lost hints, lost workers, tasks kept long enough. Any number may sweep at once."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -9,6 +10,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.db import Database
+from weir_core.errors import Conflict, DependencyDown
 from weir_core.events import LiveEvents, Tail
 from weir_core.failpoints import reach
 from weir_core.fleet import repository as fleet
@@ -50,9 +52,17 @@ class Sweeper:
         await self._queue.hint([Hint(row.id, row.attempt, row.queue, row.pack, row.turn) for row in waiting])
         return len(waiting)
 
-    async def lose_workers(self) -> int:
-        """Fence the workers whose lease has run out; how many."""
-        lost = await self._db.write(fleet.lose_silent)
+    async def lose_workers(self, steady: Callable[[], bool] = lambda: True) -> int:
+        """Fence the workers whose lease has run out, unless by then it is no more `steady`; how many."""
+
+        async def work(tx: AsyncConnection) -> int:
+            lost = await fleet.lose_silent(tx)
+            # The statement may have waited in a frozen database, where nobody could renew.
+            if lost and not steady():
+                raise DependencyDown("db")
+            return lost
+
+        lost = await self._db.write(work)
         if lost:
             reach("lose.committed")
             _log.warning("%d workers lost their lease", lost)
@@ -67,6 +77,8 @@ class Sweeper:
                 await self._take_over(task_id, attempt)
             except Fenced:
                 _log.info("task %s was moved on by another sweeper", task_id)
+            except Conflict:
+                _log.warning("task %s is locked by somebody: it is taken over later", task_id)
         return len(abandoned)
 
     async def forget(self) -> None:
