@@ -92,6 +92,21 @@ class TestOpenStreams:
                 last = [each async for each in stream][-1]
             assert last.event.state.to_state == task_pb2.TASK_STATE_CANCELLED
 
+    async def test_one_whose_caller_goes_away_is_no_fault_of_the_servers(self, server: ServerUnderTest):
+        task_id = await submitted(server)
+        for step in range(60):
+            call = server.admin.tasks.WatchTask(tasks_pb.WatchTaskRequest(task_id=task_id), timeout=30)
+            reading = asyncio.create_task(_error(call.read()))
+            await asyncio.sleep(step / 4000)
+            call.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        method = "/weir.v1.TaskService/WatchTask"
+        async with asyncio.timeout(30):
+            while server.metric("weir_open_calls", kind="stream"):
+                await asyncio.sleep(0.01)
+        assert server.metric("weir_calls_total", method=method, code="CANCELLED") > 0
+        assert server.metric("weir_calls_total", method=method, code="INTERNAL") == 0
+
 
 class TestWait:
     async def test_it_adds_to_the_servers_own_limit(

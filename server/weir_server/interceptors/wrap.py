@@ -6,6 +6,7 @@ error like any other. An interceptor is a context manager around the handler;
 the first of the list is the outermost.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
@@ -69,7 +70,7 @@ class Wrap(grpc.aio.ServerInterceptor):
                 responses = await stack.enter_async_context(aclosing(run(_request(call, request), context)))
                 async for response in responses:
                     # Not `yield`: a caller that is gone must end this coroutine at once, in its own task.
-                    await context.write(encode(response))
+                    await _write(context, encode(response))
 
         return _handler(handler, answer, stream)
 
@@ -95,6 +96,14 @@ def _call(method: str, context: Any, decode: Callable[[bytes], Any], request: An
     }
     raw = request if isinstance(request, bytes) else None
     return Call(method, context, decode, raw, streams, metadata=metadata)
+
+
+async def _write(context: Any, raw: bytes) -> None:
+    try:
+        await context.write(raw)
+    except grpc.aio.InternalError as error:
+        # gRPC's word for a caller that went away while something was being sent to it.
+        raise asyncio.CancelledError from error
 
 
 def _request(call: Call, request: Any) -> Any:
