@@ -18,14 +18,18 @@ class Harm:
         self._site = site
 
     async def every(self, seconds: float, deed: Deed) -> None:
-        """Do it again and again; until cancelled."""
-        while True:
-            await asyncio.sleep(seconds)
-            await deed()
+        """Do it again and again, whether what was done before is mended already or not; until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(seconds)
+                group.create_task(_done(deed))
 
     async def kill_worker(self) -> None:
         """kill -9 of a worker, and another start of it."""
-        await self._kill("worker", self._site.chance.choice(self._site.workers))
+        # One that is not up yet holds nothing.
+        up = [worker for worker in self._site.workers if worker.up]
+        if up:
+            await self._kill("worker", self._site.chance.choice(up))
 
     async def kill_server(self) -> None:
         """kill -9 of a server, and another start of it."""
@@ -98,3 +102,7 @@ class Harm:
         await service.kill()
         await asyncio.sleep(down)
         await service.start()
+
+
+async def _done(deed: Deed) -> None:
+    await deed()

@@ -31,6 +31,8 @@ class Program:
         self.environment = dict(environment)
         self.log = folder / f"{name}.log"
         self.starts = 0
+        self.up = False
+        """True from when it said that it is ready until it is killed or stopped."""
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -62,6 +64,7 @@ class Program:
                 )
             self.starts += 1
             await self._ready(told)
+            self.up = True
 
     async def _ready(self, told: socket.socket) -> None:
         ready = asyncio.ensure_future(asyncio.get_running_loop().sock_recv(told, 64))
@@ -92,11 +95,13 @@ class Program:
 
     async def kill(self) -> None:
         """kill -9, and see it gone."""
+        self.up = False
         self.signal(signal.SIGKILL)
         await self.process.wait()
 
     async def stop(self) -> None:
         """SIGTERM; its exit code must be 0 in good time."""
+        self.up = False
         if not self.lives:
             return
         self.signal(signal.SIGCONT)
