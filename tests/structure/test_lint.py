@@ -4,11 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-
-from tools import lint
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -60,6 +59,7 @@ class TestMain:
     def test_runs_every_step_to_its_end_and_is_red_if_one_is(
         self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ):
+        lint = import_module("tools.lint")
         bad = ["python", "-c", "print('this is why'); raise SystemExit(7)"]
         good = ["python", "-c", "print('not to be seen')"]
         monkeypatch.setattr(sys, "argv", ["lint"])
