@@ -5,10 +5,24 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Row,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.mysql import insert as mysql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import visitors
 
 from weir_core.columns import database_now, micros, now_plus
 from weir_core.fleet.models import WorkerState, worker
@@ -213,7 +227,28 @@ async def list_tasks(
     )
     if after is not None:
         query = query.where(task.c.id < after)
+        # MySQL and MariaDB walk the index of an equality from its end, through all pages before this one,
+        # unless they are told to take a range of it.
+        if indexes := _indexes_for(conditions):
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mysql")
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mariadb")
     return [_task(row) for row in await tx.execute(query)]
+
+
+def _indexes_for(conditions: list[Any]) -> list[str]:
+    """The indexes that give a list its order within what the conditions compare."""
+    compared = {
+        element.name
+        for condition in conditions
+        for element in visitors.iterate(condition)
+        if isinstance(element, Column) and element.table is task
+    }
+    return sorted(
+        str(index.name)
+        for index in task.indexes
+        if (columns := [column.name for column in index.columns])[-1] == "id"
+        and compared >= set(columns[:-1])
+    )
 
 
 async def inputs_of(tx: AsyncConnection, task_ids: list[UUID]) -> dict[UUID, Task]:
