@@ -18,7 +18,9 @@ from weir_core.secrets import SecretBox
 from weir_core.signals import Signals
 from weir_core.tasks.execution import TaskExecution
 from weir_core.tasks.history import History
+from weir_core.tasks.promotion import Promotion
 from weir_core.tasks.service import TaskService
+from weir_core.tasks.stopping import Stopping
 from weir_core.tasks.sweeping import Sweeper
 from weir_core.tasks.watching import WatchHub
 from weir_core.users.people import People
@@ -37,6 +39,8 @@ class Runtime:
     signals: Signals
     fleet: FleetService
     tasks: TaskService
+    stopping: Stopping
+    promotion: Promotion
     execution: TaskExecution
     sweeper: Sweeper
     hub: WatchHub
@@ -68,7 +72,8 @@ class Runtime:
         live = LiveEvents(redis, settings.redis_prefix)
         signals = Signals(redis, settings.redis_prefix)
         people = People.wire(settings, db, secrets)
-        tasks = TaskService(db, queue, live, signals, people.projects)
+        promotion = Promotion(db, queue, live)
+        tasks = TaskService(db, queue, promotion, people.projects, settings.task_retention)
         return cls(
             settings=settings,
             db=db,
@@ -79,8 +84,10 @@ class Runtime:
             signals=signals,
             fleet=FleetService(db, settings.lease),
             tasks=tasks,
-            execution=TaskExecution(db, live),
-            sweeper=Sweeper(db, queue, live),
+            stopping=Stopping(db, signals, promotion),
+            promotion=promotion,
+            execution=TaskExecution(db, live, promotion),
+            sweeper=Sweeper(db, queue, live, promotion),
             hub=WatchHub(db, live),
             history=History(db, live),
             people=people,

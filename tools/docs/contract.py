@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
+
 from tools.docs.markdown import code, codes, table
+from weir.v1 import annotations_pb2
 from weir_core.tasks.states import MOVES, RETRIED, TERMINAL, TaskState
 from weir_server.app import services
 from weir_server.interceptors.access import Access
@@ -15,17 +17,6 @@ from weir_workers.connectors.registry import installed
 from weir_workers.packs import definitions
 
 _PROTOS: Final = Path(__file__).parents[2] / "protos/weir/v1"
-_FILTERS: Final = {
-    "ListTasks": ("weir_core.tasks.service", "FILTERS"),
-    "ListTaskTypes": ("weir_core.fleet.service", "FILTERS"),
-    "ListConnectors": ("weir_core.collections.connections", "CONNECTOR_FILTERS"),
-    "ListConnections": ("weir_core.collections.connections", "CONNECTION_FILTERS"),
-    "ListCollections": ("weir_core.collections.service", "COLLECTION_FILTERS"),
-    "ListRuns": ("weir_core.collections.runs", "RUN_FILTERS"),
-    "ListDatasets": ("weir_core.datasets.service", "FILTERS"),
-    "ListUsers": ("weir_core.users.service", "FILTERS"),
-    "ListApiKeys": ("weir_core.users.keys", "FILTERS"),
-}
 
 
 def enum(name: str) -> str:
@@ -64,13 +55,14 @@ def rpcs() -> str:
 
 
 def filters() -> str:
-    """What `filter` may name."""
+    """What `filter` may name: the fields of what a list gives that are marked for it."""
     rows = [
-        (code(rpc), ", ".join(f"`{path}` ({' '.join(field.ops)})" for path, field in found.items()))
-        for rpc, (module, name) in _FILTERS.items()
-        for found in (getattr(import_module(module), name),)
+        (code(method.name), codes(_paths(_listed(method.output_type))))
+        for service in services().values()
+        for method in service.methods
+        if method.name.startswith("List") and "filter" in method.input_type.fields_by_name
     ]
-    return table(("list", "fields and how they are compared"), rows)
+    return table(("list", "fields"), rows)
 
 
 def task_types() -> str:
@@ -111,8 +103,8 @@ def _rpc_comments() -> Iterator[tuple[str, str]]:
             yield name, _plain(said)
 
 
-def _who(access: Access, method: object) -> str:
-    path = f"/{method.containing_service.full_name}/{method.name}"  # type: ignore[attr-defined]
+def _who(access: Access, method: MethodDescriptor) -> str:
+    path = f"/{method.containing_service.full_name}/{method.name}"
     rule = access.rules[path]
     if rule.anonymous:
         return "nothing"
@@ -120,6 +112,27 @@ def _who(access: Access, method: object) -> str:
         return "a sign-in"
     needs = code(rule.permission) + (" in all projects" if rule.instance else "")
     return needs + ("; for oneself a sign-in" if rule.self_path else "")
+
+
+def _listed(response: Descriptor) -> Descriptor:
+    """The message that a list's response repeats."""
+    found = next(field.message_type for field in response.fields if field.is_repeated)
+    assert found is not None, response.full_name
+    return found
+
+
+def _paths(message: Descriptor) -> Iterator[str]:
+    """Marked fields, as a filter names them: those of a task's `spec` go without it."""
+    for field in message.fields:
+        kind = field.message_type
+        if not field.GetOptions().Extensions[annotations_pb2.query].filter:
+            continue
+        if kind is None or kind.file.package == "google.protobuf":
+            yield field.name
+        elif kind.GetOptions().map_entry:
+            yield f"{field.name}.KEY"
+        else:
+            yield from (path if field.name == "spec" else f"{field.name}.{path}" for path in _paths(kind))
 
 
 def _plain(comment: str) -> str:

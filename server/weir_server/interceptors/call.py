@@ -15,7 +15,11 @@ from weir_core.principals import Caller
 
 _SMALL: Final = 256 * 1024
 # An input may have 1 MiB as JSON, and twice that as a Struct.
-_LARGE: Final = {"/weir.v1.TaskService/SubmitTask": 3 * 1024 * 1024}
+_LARGE: Final = {
+    "/weir.v1.TaskService/SubmitTask": 3 * 1024 * 1024,
+    "/weir.v1.TaskService/SubmitTasks": 3 * 1024 * 1024 + 64 * 1024,
+    "/weir.v1.TaskService/RetryTask": 3 * 1024 * 1024,
+}
 
 
 @dataclass(slots=True, eq=False)
