@@ -103,15 +103,7 @@ async def reader(fleet: Fleet, site: str, tmp_path: Path) -> Reader:
 
 
 def test_these_are_all_the_programs():
-    assert set(PROGRAMS) == {
-        "first.py",
-        "people.py",
-        "status.py",
-        "collect.py",
-        "look.py",
-        "words.py",
-        "test_words.py",
-    }
+    assert set(PROGRAMS) == {"first.py", "queues.py", "collect.py", "look.py", "words.py", "test_words.py"}
 
 
 @on_one_database
@@ -132,18 +124,9 @@ async def test_what_the_sdk_shows(reader: Reader):
     assert first[0] != first[-1]
     assert "'status': 200" in first[-1]
 
-    status = await reader.program("status.py")
-    assert [line.split()[1] for line in status[:-1]] == ["PART_STATE_OK"] * 4
-    assert status[-1] == "{} 1 workers"
-
-    [secret] = await reader.program("people.py")
-    assert secret.startswith("weir_")
-    async with weir.AsyncClient(reader.address, api_key=secret) as revoked:
-        with pytest.raises(weir.errors.Unauthenticated):
-            await revoked.tasks.get_task("01890000-0000-7000-8000-000000000000")
-    async with weir.AsyncClient(reader.address, user="vera", password="at-least-12-characters") as vera:
-        with pytest.raises(weir.errors.PermissionDenied):
-            await vera.tasks.submit("monitor.source", {"url": "https://example.org"})
+    queues = await reader.program("queues.py")
+    assert queues[0].endswith("8 slots, 0 tasks")
+    assert {"default 20 open", "slow 0 paused"} <= set(queues)
 
 
 @on_one_database
