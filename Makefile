@@ -53,4 +53,5 @@ lock: ## Write requirements/ anew from the pyproject files (with uv)
 	@$(LOCK) $(MEMBERS) --extra cli --extra arrow -o requirements/runtime.txt
 	@$(LOCK) $(MEMBERS) --extra cli --extra arrow --group build --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) --group demo -o requirements/demo.txt
+	@$(LOCK) --group wheel -c requirements/dev.txt -o requirements/build.txt
 	@$(LOCK) --group bench -o requirements/bench.txt

@@ -432,6 +432,9 @@ def upgrade() -> None:
             batch_op.f("ix_task_project_state_id"), ["project", "state", "id"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_task_queue_id"), ["queue", "id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_task_queue_state_turn_id"), ["queue", "state", "turn", "id"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_task_state_due_time"), ["state", "due_time"], unique=False)
         batch_op.create_index(batch_op.f("ix_task_state_hint_time"), ["state", "hint_time"], unique=False)
         batch_op.create_index(batch_op.f("ix_task_state_id"), ["state", "id"], unique=False)
@@ -547,6 +550,7 @@ def upgrade() -> None:
         sa.Column("lease_expire", sa.BigInteger(), nullable=False),
         sa.Column("start_time", columns.Micros(), nullable=False),
         sa.Column("heartbeat_time", columns.Micros(), nullable=False),
+        sa.Column("drain_time", columns.Micros(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
@@ -582,6 +586,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_task_state_id"))
         batch_op.drop_index(batch_op.f("ix_task_state_hint_time"))
         batch_op.drop_index(batch_op.f("ix_task_state_due_time"))
+        batch_op.drop_index(batch_op.f("ix_task_queue_state_turn_id"))
         batch_op.drop_index(batch_op.f("ix_task_queue_id"))
         batch_op.drop_index(batch_op.f("ix_task_project_state_id"))
         batch_op.drop_index(batch_op.f("ix_task_project_id"))

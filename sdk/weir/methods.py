@@ -128,6 +128,38 @@ GET_STATUS = Method(
     repeatable=True,
     anonymous=False,
 )
+LIST_WORKERS = Method(
+    "/weir.v1.SystemService/ListWorkers",
+    system_service_pb2.ListWorkersRequest,
+    system_service_pb2.ListWorkersResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+UPDATE_WORKER = Method(
+    "/weir.v1.SystemService/UpdateWorker",
+    system_service_pb2.UpdateWorkerRequest,
+    system_service_pb2.UpdateWorkerResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+LIST_QUEUES = Method(
+    "/weir.v1.SystemService/ListQueues",
+    system_service_pb2.ListQueuesRequest,
+    system_service_pb2.ListQueuesResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+UPDATE_QUEUE = Method(
+    "/weir.v1.SystemService/UpdateQueue",
+    system_service_pb2.UpdateQueueRequest,
+    system_service_pb2.UpdateQueueResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
 SUBMIT_TASK = Method(
     "/weir.v1.TaskService/SubmitTask",
     task_service_pb2.SubmitTaskRequest,

@@ -12,7 +12,7 @@ from weir.v1.collection_pb2 import (
 )
 from weir.v1.collection_service_pb2 import RecordQuery
 from weir.v1.common_pb2 import ErrorReason, Heartbeat, Principal, PrincipalKind
-from weir.v1.system_pb2 import Part, PartState, SystemStatus
+from weir.v1.system_pb2 import Part, PartState, Queue, SystemStatus, Worker, WorkerState
 from weir.v1.task_pb2 import (
     Attempt,
     Cancellation,
@@ -85,6 +85,7 @@ __all__ = [
     "Priority",
     "Progress",
     "ProjectPermissions",
+    "Queue",
     "RecordQuery",
     "RetryPolicy",
     "Role",
@@ -105,4 +106,6 @@ __all__ = [
     "Timeouts",
     "Tokens",
     "User",
+    "Worker",
+    "WorkerState",
 ]

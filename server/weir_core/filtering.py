@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -100,6 +100,24 @@ def to_sql(node: Node | None, fields: Fields) -> list[ColumnElement[bool]]:
     return [] if node is None else [_condition(node, fields)]
 
 
+def matches(node: Node | None, values: Mapping[str, str]) -> bool:
+    """True where a filter holds of something that is in no table; its fields are texts."""
+    match node:
+        case None:
+            return True
+        case And(items):
+            return False not in [matches(item, values) for item in items]
+        case Or(items):
+            return True in [matches(item, values) for item in items]
+        case Compare(path, op, value):
+            if path not in values or op not in {"=", "!="}:
+                known = ", ".join(values)
+                raise FilterInvalid(
+                    Violation("filter", f"can only compare {known} with = or !=, not {path!r}")
+                )
+            return (values[path] == value) is (op == "=")
+
+
 def enum_value(kind: type[IntEnum]) -> Callable[[str], int]:
     """Reads a name of an enum, without the contract's prefix."""
 
@@ -108,6 +126,17 @@ def enum_value(kind: type[IntEnum]) -> Callable[[str], int]:
         if text not in names:
             raise ValueError(f"must be one of {', '.join(names)}")
         return int(kind[text])
+
+    return convert
+
+
+def name_value(kind: type[StrEnum]) -> Callable[[str], str]:
+    """Reads a name of an enum that is stored by its name."""
+
+    def convert(text: str) -> str:
+        if text not in kind.__members__:
+            raise ValueError(f"must be one of {', '.join(kind.__members__)}")
+        return text
 
     return convert
 

@@ -21,6 +21,8 @@ from redis.exceptions import RedisError, ResponseError
 from taskiq import BrokerMessage, TaskiqMessage
 from taskiq_redis import RedisStreamBroker
 
+from weir_core.redis import make_plain
+
 _log = logging.getLogger(__name__)
 
 _GROUP: Final = "workers"
@@ -78,6 +80,7 @@ class HintBroker(RedisStreamBroker):
             socket_timeout=5,
             socket_connect_timeout=5,
         )
+        make_plain(self.connection_pool)
         self._streams = names
         self._reclaimed = 0.0
         self._over: list[Entry] = []

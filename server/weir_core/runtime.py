@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from redis.asyncio import Redis, from_url
+from redis.asyncio import Redis
 
 from weir_core.collections.collecting import Collecting
 from weir_core.config import Settings
@@ -13,6 +13,7 @@ from weir_core.events import LiveEvents
 from weir_core.fleet.service import FleetService
 from weir_core.paging import PageTokens
 from weir_core.queue import Queue
+from weir_core.redis import connect
 from weir_core.secrets import SecretBox
 from weir_core.signals import Signals
 from weir_core.tasks.execution import TaskExecution
@@ -53,7 +54,7 @@ class Runtime:
         """Build the parts; connections are opened when they are first used, and closed at the end."""
         db = Database(settings.database_url.get_secret_value())
         redis_url = settings.redis_url.get_secret_value()
-        redis: Redis = from_url(redis_url, protocol=2, socket_timeout=5, socket_connect_timeout=5)
+        redis = connect(redis_url)
         queue = Queue(redis_url, settings.redis_prefix)
         runtime = cls.wire(settings, db, redis, queue)
         try:

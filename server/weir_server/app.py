@@ -162,7 +162,8 @@ class Server:
         collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(collections, server)
         users = UserServicer(runtime.people, runtime.pages, access)
         user_service_pb2_grpc.add_UserServiceServicer_to_server(users, server)
-        system_service_pb2_grpc.add_SystemServiceServicer_to_server(SystemServicer(self._health), server)
+        system = SystemServicer(runtime, self._health)
+        system_service_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health_servicer, server)
         if self._settings.reflection:
             names = (*services(), "grpc.health.v1.Health", reflection.SERVICE_NAME)

@@ -18,7 +18,7 @@ from weir_core.runtime import Runtime
 from weir_core.tasks.models import Limits, RetryPolicy
 from weir_core.tasks.states import Priority
 from weir_workers import __version__
-from weir_workers.child import Child, ChildGone
+from weir_workers.child import Child, ChildGone, start_all
 from weir_workers.connectors.declaration import declarations
 from weir_workers.lease import Lease
 from weir_workers.supervisor import Supervisor
@@ -28,26 +28,37 @@ _log = logging.getLogger(__name__)
 _PAUSE = 1.0
 
 
-async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT."""
+async def run(settings: Settings, children: asyncio.Task[list[Child]]) -> None:
+    """Work until SIGTERM or SIGINT, at first by children that are being started."""
     require(settings, "database_url", "redis_url", "master_key")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Runtime.open(settings) as runtime:
-        while not stop.is_set():
+        while True:
             try:
-                await _incarnation(settings, runtime, stop)
+                await _incarnation(settings, runtime, stop, await _up(children))
             except WeirError as error:
                 _log.warning("the worker can't begin: %s", error)
                 await asyncio.sleep(_PAUSE)
+            if stop.is_set():
+                return
+            children = asyncio.create_task(start_all(settings.packs))
 
 
-async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event) -> None:
+async def _up(starting: asyncio.Task[list[Child]]) -> list[Child]:
+    try:
+        return await starting
+    except ChildGone as error:
+        raise SystemExit(f"weir worker: {error}") from None
+
+
+async def _incarnation(
+    settings: Settings, runtime: Runtime, stop: asyncio.Event, children: list[Child]
+) -> None:
     """One life of the worker under one id and lease."""
     worker_id = new_id()
-    children = await _start_children(settings.packs)
     types = [_type(child.pack, task) for child in children for task in child.tasks]
     lost = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -59,8 +70,9 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
         worker_id,
         runtime.execution,
         reader := runtime.queue.reader(settings.queues, settings.packs),
-        runtime.signals,
         children,
+        signals=runtime.signals,
+        fleet=runtime.fleet,
         slots=settings.slots,
         heartbeat=settings.heartbeat,
     )
@@ -101,18 +113,6 @@ async def _first(stop: asyncio.Event, lost: asyncio.Event, work: asyncio.Task[No
         wait.cancel()
     if work.done():
         work.result()
-
-
-async def _start_children(packs: list[str]) -> list[Child]:
-    children: list[Child] = []
-    try:
-        for pack in packs:
-            children += [await Child.start(pack)]
-    except ChildGone as error:
-        for child in children:
-            await child.kill()
-        raise SystemExit(f"weir worker: {error}") from None
-    return children
 
 
 async def _register(settings: Settings, runtime: Runtime, worker_id: Any, types: list[TaskType]) -> None:

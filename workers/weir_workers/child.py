@@ -92,6 +92,19 @@ class Child:
         self._pipe.close()
 
 
+async def start_all(packs: list[str]) -> list[Child]:
+    """A child for each pack; ChildGone, and no child left, where one does not come up."""
+    children: list[Child] = []
+    try:
+        for pack in packs:
+            children += [await Child.start(pack)]
+    except BaseException:
+        for child in children:
+            await child.kill()
+        raise
+    return children
+
+
 def _environment(pack: str) -> dict[str, str]:
     if pack == BUILTIN:
         return dict(os.environ)

@@ -17,6 +17,8 @@ from uuid import UUID
 from redis.exceptions import RedisError
 
 from weir_core.errors import WeirError
+from weir_core.fleet.models import WorkerState
+from weir_core.fleet.service import FleetService
 from weir_core.queue import HintReader
 from weir_core.signals import Signals
 from weir_core.tasks.encoding import dump_cancellation
@@ -62,9 +64,10 @@ class Supervisor:
         worker_id: UUID,
         execution: TaskExecution,
         reader: HintReader,
-        signals: Signals,
         children: list[Child],
         *,
+        signals: Signals,
+        fleet: FleetService,
         slots: int,
         heartbeat: timedelta,
     ) -> None:
@@ -72,6 +75,7 @@ class Supervisor:
         self._execution = execution
         self._reader = reader
         self._signals = signals
+        self._fleet = fleet
         self._children = {child.pack: child for child in children}
         self._packs = {task["name"]: child.pack for child in children for task in child.tasks}
         self._types = {task["name"]: task["version"] for child in children for task in child.tasks}
@@ -80,6 +84,7 @@ class Supervisor:
         self._running: dict[UUID, Running] = {}
         self._freed = asyncio.Event()
         self._draining = False
+        self._resting = False
         self._recorder = Recorder(execution, self._lost)
         self._ends: set[asyncio.Task[None]] = set()
 
@@ -107,12 +112,15 @@ class Supervisor:
     async def abandon(self) -> None:
         """The lease is lost: kill all children, and hand back what can still be handed back."""
         self._draining = True
+        held = list(self._running.values())
+        for running in held:
+            # Said before the kill: who sees the child end must not take that for a failure of the task.
+            running.stopping = running.stopping or Ended(handed_back="the worker could not renew its lease")
         for child in self._children.values():
             await child.kill()
-        for running in list(self._running.values()):
-            await self._finish(
-                running, Ended(handed_back="the worker could not renew its lease"), patient=False
-            )
+        for running in held:
+            assert running.stopping is not None
+            await self._finish(running, running.stopping, patient=False)
 
     async def kill_children(self) -> None:
         """End all children."""
@@ -121,7 +129,7 @@ class Supervisor:
 
     async def _claim(self) -> None:
         while not self._draining:
-            free = self._slots - len(self._running)
+            free = 0 if self._resting else self._slots - len(self._running)
             if not free:
                 self._freed.clear()
                 await self._freed.wait()
@@ -208,7 +216,7 @@ class Supervisor:
         while True:
             try:
                 async for _ in self._signals.received(self._worker_id):
-                    await self._stop_cancelled()
+                    await self._obey()
             except (RedisError, OSError) as error:
                 _log.info("no signals are heard, cancels are looked for: %s", error)
             await asyncio.sleep(_PAUSE)
@@ -216,7 +224,20 @@ class Supervisor:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat)
-            await self._stop_cancelled()
+            await self._obey()
+
+    async def _obey(self) -> None:
+        """Look for what others ask of this worker: to stop tasks, to take no more."""
+        await self._stop_cancelled()
+        try:
+            ours = await self._fleet.get_worker(self._worker_id)
+        except WeirError as error:
+            _log.warning("orders wait: %s", error)
+            return
+        self._resting = ours.state is WorkerState.DRAINING
+        self._freed.set()
+        if self._resting and ours.drain_time is not None and ours.drain_time <= datetime.now(UTC):
+            await self._hand_back("the worker is drained")
 
     async def _stop_cancelled(self) -> None:
         try:
@@ -296,10 +317,13 @@ class Supervisor:
         except (Fenced, WeirError) as error:
             _log.info("task %s: phase %s was not stored: %s", running.task.id, phase.name, error)
 
-    async def _hand_back_all(self, reason: str) -> None:
+    async def _hand_back(self, reason: str) -> None:
         for running in list(self._running.values()):
             if running.stopping is None:
                 await self._stop(running, Ended(handed_back=reason), running.task.limits.grace)
+
+    async def _hand_back_all(self, reason: str) -> None:
+        await self._hand_back(reason)
         while self._running:
             self._freed.clear()
             await self._freed.wait()

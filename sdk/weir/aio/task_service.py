@@ -209,7 +209,8 @@ class AsyncTaskClient:
 
         Args:
             task_id: The ended task.
-            spec: What to change in its spec. Only what `update_mask` names is read.
+            spec: What to change in its spec. Only what `update_mask` names is read. Checked as a whole
+                after the change is applied.
             update_mask: Fields of `spec` to change. Unset: none.
             request_id: Makes the call safe to repeat; see common.proto.
             timeout: Seconds for the whole call, retries included; a `wait` adds to it.

@@ -513,7 +513,9 @@ class RetryTaskRequest(_message.Message):
     """Makes the call safe to repeat; see common.proto."""
     @_builtins.property
     def spec(self) -> _task_pb2.TaskSpec:
-        """What to change in its spec. Only what `update_mask` names is read."""
+        """What to change in its spec. Only what `update_mask` names is read. Checked
+        as a whole after the change is applied.
+        """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:

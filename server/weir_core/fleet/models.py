@@ -43,6 +43,8 @@ worker = Table(
     Column("lease_expire", BigInteger, nullable=False),
     Column("start_time", Micros, nullable=False),
     Column("heartbeat_time", Micros, nullable=False),
+    # When a draining worker hands back what it has not ended; null: never.
+    Column("drain_time", Micros),
     Index(None, "state", "lease_expire"),
     **TABLE,
 )
@@ -97,3 +99,5 @@ class Worker:
     types: dict[str, int]
     start_time: datetime
     heartbeat_time: datetime
+    drain_time: datetime | None = None
+    task_ids: list[UUID] = field(default_factory=list[UUID])

@@ -46,6 +46,7 @@ def _worker(row: Row[Any]) -> Worker:
         types=row.types,
         start_time=row.start_time,
         heartbeat_time=row.heartbeat_time,
+        drain_time=row.drain_time,
     )
 
 
@@ -151,6 +152,40 @@ async def active_workers(tx: AsyncConnection) -> list[Worker]:
         worker.c.state == WorkerState.ACTIVE.value, worker.c.lease_expire >= database_now()
     )
     return [_worker(row) for row in await tx.execute(query)]
+
+
+async def list_workers(
+    tx: AsyncConnection, conditions: list[Any], after: UUID | None, limit: int
+) -> list[Worker]:
+    """Workers that live or were lost lately, the newest first."""
+    query = (
+        select(worker)
+        .where(worker.c.state != WorkerState.STOPPED.value, *conditions)
+        .order_by(worker.c.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(worker.c.id < after)
+    return [_worker(row) for row in await tx.execute(query)]
+
+
+async def order_drain(tx: AsyncConnection, worker_id: UUID, grace: timedelta | None) -> bool:
+    """Tell a live worker to take no more; False where there is no such one."""
+    drain_time: Any = None if grace is None else now_plus(grace)
+    return await _order(tx, worker_id, WorkerState.DRAINING, drain_time)
+
+
+async def order_work(tx: AsyncConnection, worker_id: UUID) -> bool:
+    """Tell a live worker to take tasks again; False where there is no such one."""
+    return await _order(tx, worker_id, WorkerState.ACTIVE, None)
+
+
+async def _order(tx: AsyncConnection, worker_id: UUID, state: WorkerState, drain_time: Any) -> bool:
+    lives = worker.c.state.in_([WorkerState.ACTIVE.value, WorkerState.DRAINING.value])
+    result = await tx.execute(
+        update(worker).where(worker.c.id == worker_id, lives).values(state=state.value, drain_time=drain_time)
+    )
+    return result.rowcount == 1
 
 
 async def forget_workers(tx: AsyncConnection, older_than: timedelta) -> None:

@@ -82,6 +82,7 @@ task = Table(
     Index(None, "state", "id"),
     Index(None, "type", "id"),
     Index(None, "queue", "id"),
+    Index(None, "queue", "state", "turn", "id"),
     Index(None, "creator_id", "id"),
     Index(None, "parent_id", "id"),
     Index(None, "fingerprint", "id"),

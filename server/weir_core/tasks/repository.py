@@ -366,6 +366,15 @@ async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
     return [(row.id, row.attempt) for row in await tx.execute(query)]
 
 
+async def held_by(tx: AsyncConnection, worker_ids: list[UUID]) -> dict[UUID, list[UUID]]:
+    """The tasks that each of some workers holds."""
+    held: dict[UUID, list[UUID]] = {}
+    query = select(task.c.worker_id, task.c.id).where(task.c.worker_id.in_(worker_ids), _CLAIMED)
+    for row in await tx.execute(query.order_by(task.c.id)):
+        held.setdefault(row.worker_id, []).append(row.id)
+    return held
+
+
 async def cancelling(tx: AsyncConnection, worker_id: UUID) -> list[UUID]:
     """Tasks of a worker for which a cancel was asked."""
     query = select(task.c.id).where(task.c.worker_id == worker_id, task.c.state == int(TaskState.CANCELLING))

@@ -12,10 +12,11 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import database_now, micros, now_plus
+from weir_core.ids import instant_of
 from weir_core.principals import Principal, creator_of, creator_values
 from weir_core.tasks.gates import queue_gate
 from weir_core.tasks.models import Dependency, Task, gate, task, task_dependency, task_stop
-from weir_core.tasks.states import TERMINAL, WAITING, TaskState
+from weir_core.tasks.states import HELD, TERMINAL, WAITING, TaskState
 
 _ENDED = [int(state) for state in TERMINAL]
 _WAITS = task.c.state.in_([int(state) for state in WAITING])
@@ -72,6 +73,34 @@ async def ahead(tx: AsyncConnection, waiting: Task) -> int:
         .subquery()
     )
     return (await tx.execute(select(func.count()).select_from(some))).scalar_one()
+
+
+async def queue_names(tx: AsyncConnection) -> set[str]:
+    """Queues in which a task ever was, or that were given limits."""
+    names = set((await tx.execute(select(task.c.queue).distinct())).scalars())
+    prefix = queue_gate("")
+    gates = await tx.execute(select(gate.c.name).where(gate.c.name.startswith(prefix, autoescape=True)))
+    return names | {name.removeprefix(prefix) for name in gates.scalars()}
+
+
+async def queue_counts(tx: AsyncConnection, queue: str) -> tuple[int, int, datetime | None]:
+    """Tasks QUEUED and held in a queue, each counted to 100,000, and when the oldest QUEUED one was made."""
+    counts: list[int] = []
+    for states in ([TaskState.QUEUED], sorted(HELD)):
+        some = (
+            select(task.c.id)
+            .where(task.c.queue == queue, task.c.state.in_([int(state) for state in states]))
+            .limit(100_000)
+            .subquery()
+        )
+        counts.append((await tx.execute(select(func.count()).select_from(some))).scalar_one())
+    oldest = (
+        select(func.min(task.c.id))
+        .where(task.c.queue == queue, task.c.state == int(TaskState.QUEUED))
+        .group_by(task.c.turn)
+    )
+    found = [first for first in (await tx.execute(oldest)).scalars() if first is not None]
+    return counts[0], counts[1], instant_of(min(found)) if found else None
 
 
 async def unhinted(tx: AsyncConnection, silence: timedelta, limit: int) -> Sequence[Any]:

@@ -36,7 +36,8 @@ class Validation:
 def _violation(request: Message, found: Any) -> Violation:
     path, hidden = "", False
     kind: Any = request.DESCRIPTOR
-    for element in found.proto.field.elements:
+    # A rule of the message as a whole names no field.
+    for element in found.proto.field.elements if found.proto.field else ():
         field = kind.fields_by_name.get(element.field_name) if kind else None
         hidden = hidden or bool(field and field.GetOptions().debug_redact)
         kind = field.message_type if field else None

@@ -112,7 +112,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     async def RetryTask(self, request: pb.RetryTaskRequest, context: Any) -> pb.RetryTaskResponse:
         old = await self._tasks.get_ended(caller(), parse_id("task_id", request.task_id))
         spec = convert_tasks.spec_anew(old, request.spec, request.update_mask)
-        self._validation.check(spec)
+        self._validation.check(pb.SubmitTaskRequest(spec=spec))
         kind = await self._tasks.newest_type(spec.type)
         new = convert_tasks.new_task(old.project, spec, kind, _content(request), retry_of=old.id)
         made = await self._tasks.submit(caller(), new, kind, request.request_id, method="RetryTask")
@@ -121,7 +121,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Any) -> pb.UpdateTaskResponse:
         task_id = parse_id("task.id", request.task.id)
         wanted = convert_tasks.revision(request)
-        self._validation.check(task_pb2.TaskSpec(type="checked", labels=request.task.spec.labels))
+        labels = request.task.spec.labels
+        self._validation.check(pb.SubmitTaskRequest(spec=task_pb2.TaskSpec(type="any", labels=labels)))
         changed = await self._revising.update(caller(), task_id, wanted)
         return pb.UpdateTaskResponse(task=convert_tasks.task(changed, full=False))
 
