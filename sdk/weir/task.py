@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import ModuleType
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, Literal, get_type_hints
 
 from pydantic import BaseModel
 
@@ -32,6 +32,9 @@ from weir.context import Context, Logger
 
 Handler = Callable[[Any, Context], Awaitable[BaseModel]]
 """An `async def` of a pydantic model and a Context that returns a pydantic model."""
+
+Priority = Literal["LOW", "NORMAL", "HIGH"]
+"""Classes of urgency."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _KINDS: Final = (
@@ -102,7 +105,9 @@ class TaskDefinition:
     description: str = ""
     queue: str = "default"
     permission: str = ""
+    priority: Priority = "NORMAL"
     timeout: timedelta | None = None
+    stall: timedelta | None = None
     grace: timedelta = timedelta(seconds=10)
     retry: Retry = field(default_factory=Retry)
 
@@ -117,11 +122,17 @@ def task(
     version: int = 1,
     queue: str = "default",
     permission: str = "",
+    priority: Priority = "NORMAL",
     timeout: timedelta | None = None,
+    stall: timedelta | None = None,
     grace: timedelta = timedelta(seconds=10),
     retry: Retry | None = None,
 ) -> Callable[[Handler], TaskDefinition]:
-    """Declare a task. `timeout` limits one attempt; `grace` is the time to stop after a cancel."""
+    """Declare a task.
+
+    `timeout` limits one attempt, `stall` the time without progress or log; `grace` is
+    the time to stop after a cancel.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"a task's name is lower-case words joined by dots, such as file.convert, not {name!r}"
@@ -140,7 +151,9 @@ def task(
             description=inspect.getdoc(handler) or "",
             queue=queue,
             permission=permission,
+            priority=priority,
             timeout=timeout,
+            stall=stall,
             grace=grace,
             retry=retry or Retry(),
         )

@@ -16,6 +16,7 @@ from weir_core.ids import new_id
 from weir_core.readiness import tell_ready
 from weir_core.runtime import Runtime
 from weir_core.tasks.models import Limits, RetryPolicy
+from weir_core.tasks.states import Priority
 from weir_workers import __version__
 from weir_workers.child import Child, ChildGone, start_all
 from weir_workers.connectors.declaration import declarations
@@ -69,8 +70,9 @@ async def _incarnation(
         worker_id,
         runtime.execution,
         reader := runtime.queue.reader(settings.queues, settings.packs),
-        runtime.signals,
         children,
+        signals=runtime.signals,
+        fleet=runtime.fleet,
         slots=settings.slots,
         heartbeat=settings.heartbeat,
     )
@@ -137,9 +139,11 @@ def _type(pack: str, task: dict[str, Any]) -> TaskType:
         input_schema=task["input_schema"],
         output_schema=task["output_schema"],
         queue=task["queue"],
+        priority=Priority[task["priority"]],
         permission=task["permission"],
         limits=Limits(
-            attempt=None if task["timeout"] is None else timedelta(seconds=task["timeout"]),
+            attempt=_seconds(task["timeout"]),
+            stall=_seconds(task["stall"]),
             grace=timedelta(seconds=task["grace"]),
             retry=RetryPolicy(
                 max_attempts=retry["max_attempts"],
@@ -149,3 +153,7 @@ def _type(pack: str, task: dict[str, Any]) -> TaskType:
             ),
         ),
     )
+
+
+def _seconds(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)

@@ -7,14 +7,18 @@ children: nothing they still write would be accepted.
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
-from datetime import timedelta
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from redis.exceptions import RedisError
 
 from weir_core.errors import WeirError
+from weir_core.fleet.models import WorkerState
+from weir_core.fleet.service import FleetService
 from weir_core.queue import HintReader
 from weir_core.signals import Signals
 from weir_core.tasks.encoding import dump_cancellation
@@ -22,8 +26,8 @@ from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import AttemptLog, EventKind, state_body
 from weir_core.tasks.execution import Claimed, TaskExecution
 from weir_core.tasks.models import Failure, Task
-from weir_core.tasks.outcomes import Ended
-from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
+from weir_core.tasks.outcomes import Ended, past_deadline, timed_out
+from weir_core.tasks.states import CancelPhase, FailureKind, TaskState, TimeoutKind
 from weir_workers.child import Child, ChildGone
 from weir_workers.recorder import Recorder
 
@@ -43,6 +47,7 @@ class Running:
     stopping: Ended | None = None
     """How it ends if its handler stops because it was told to."""
     killed: bool = False
+    heard: float = field(default_factory=time.monotonic)
     timers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @property
@@ -59,9 +64,10 @@ class Supervisor:
         worker_id: UUID,
         execution: TaskExecution,
         reader: HintReader,
-        signals: Signals,
         children: list[Child],
         *,
+        signals: Signals,
+        fleet: FleetService,
         slots: int,
         heartbeat: timedelta,
     ) -> None:
@@ -69,6 +75,7 @@ class Supervisor:
         self._execution = execution
         self._reader = reader
         self._signals = signals
+        self._fleet = fleet
         self._children = {child.pack: child for child in children}
         self._packs = {task["name"]: child.pack for child in children for task in child.tasks}
         self._types = {task["name"]: task["version"] for child in children for task in child.tasks}
@@ -77,6 +84,7 @@ class Supervisor:
         self._running: dict[UUID, Running] = {}
         self._freed = asyncio.Event()
         self._draining = False
+        self._resting = False
         self._recorder = Recorder(execution, self._lost)
         self._ends: set[asyncio.Task[None]] = set()
 
@@ -104,12 +112,15 @@ class Supervisor:
     async def abandon(self) -> None:
         """The lease is lost: kill all children, and hand back what can still be handed back."""
         self._draining = True
+        held = list(self._running.values())
+        for running in held:
+            # Said before the kill: who sees the child end must not take that for a failure of the task.
+            running.stopping = running.stopping or Ended(handed_back="the worker could not renew its lease")
         for child in self._children.values():
             await child.kill()
-        for running in list(self._running.values()):
-            await self._finish(
-                running, Ended(handed_back="the worker could not renew its lease"), patient=False
-            )
+        for running in held:
+            assert running.stopping is not None
+            await self._finish(running, running.stopping, patient=False)
 
     async def kill_children(self) -> None:
         """End all children."""
@@ -118,7 +129,7 @@ class Supervisor:
 
     async def _claim(self) -> None:
         while not self._draining:
-            free = self._slots - len(self._running)
+            free = 0 if self._resting else self._slots - len(self._running)
             if not free:
                 self._freed.clear()
                 await self._freed.wait()
@@ -149,8 +160,7 @@ class Supervisor:
         running = Running(task, claimed.log, self._children[self._packs[task.type]])
         self._running[task.id] = running
         self._recorder.add(claimed.log)
-        if task.limits.attempt is not None:
-            running.timers.append(asyncio.create_task(self._time_out(running, task.limits.attempt)))
+        running.timers += [asyncio.create_task(timer) for timer in self._limits(running)]
         try:
             start = {
                 "op": "start",
@@ -195,6 +205,7 @@ class Supervisor:
         if message["op"] == "done":
             self._end(running, _ended(running, message))
             return
+        running.heard = time.monotonic()
         if message["op"] == "progress":
             running.log.add_progress(message["body"])
         else:
@@ -205,7 +216,7 @@ class Supervisor:
         while True:
             try:
                 async for _ in self._signals.received(self._worker_id):
-                    await self._stop_cancelled()
+                    await self._obey()
             except (RedisError, OSError) as error:
                 _log.info("no signals are heard, cancels are looked for: %s", error)
             await asyncio.sleep(_PAUSE)
@@ -213,7 +224,20 @@ class Supervisor:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat)
-            await self._stop_cancelled()
+            await self._obey()
+
+    async def _obey(self) -> None:
+        """Look for what others ask of this worker: to stop tasks, to take no more."""
+        await self._stop_cancelled()
+        try:
+            ours = await self._fleet.get_worker(self._worker_id)
+        except WeirError as error:
+            _log.warning("orders wait: %s", error)
+            return
+        self._resting = ours.state is WorkerState.DRAINING
+        self._freed.set()
+        if self._resting and ours.drain_time is not None and ours.drain_time <= datetime.now(UTC):
+            await self._hand_back("the worker is drained")
 
     async def _stop_cancelled(self) -> None:
         try:
@@ -236,10 +260,36 @@ class Supervisor:
         await self._advance(running, CancelPhase.SIGNALLED)
         await self._stop(running, Ended(failure=failure), grace)
 
-    async def _time_out(self, running: Running, limit: timedelta) -> None:
+    def _limits(self, running: Running) -> list[Coroutine[Any, Any, None]]:
+        """What watches over the time limits of an attempt."""
+        limits, deadline = running.task.limits, running.task.deadline
+        timers: list[Coroutine[Any, Any, None]] = []
+        if limits.attempt is not None:
+            passed = timed_out(
+                TimeoutKind.ATTEMPT, f"the attempt ran longer than {limits.attempt}", limits.attempt
+            )
+            timers.append(self._time_out(running, limits.attempt, passed))
+        if limits.stall is not None:
+            timers.append(self._watch_stall(running, limits.stall))
+        if deadline is not None:
+            left = max(timedelta(0), deadline - datetime.now(UTC))
+            timers.append(self._time_out(running, left, past_deadline(running.task)))
+        return timers
+
+    async def _time_out(self, running: Running, limit: timedelta, passed: Failure) -> None:
         await asyncio.sleep(limit.total_seconds())
+        await self._stop_failed(running, passed)
+
+    async def _watch_stall(self, running: Running, limit: timedelta) -> None:
+        while (left := running.heard + limit.total_seconds() - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
+        message = f"no progress and no log line for {limit}"
+        await self._stop_failed(running, timed_out(TimeoutKind.STALL, message, limit))
+
+    async def _stop_failed(self, running: Running, passed: Failure) -> None:
         if running.stopping is None:
-            await self._stop(running, Ended(failure=_timed_out(limit)), running.task.limits.grace)
+            failure = replace(passed, log_tail=running.log.tail())
+            await self._stop(running, Ended(failure=failure), running.task.limits.grace)
 
     async def _stop(self, running: Running, ended: Ended, grace: timedelta) -> None:
         running.stopping = ended
@@ -267,10 +317,13 @@ class Supervisor:
         except (Fenced, WeirError) as error:
             _log.info("task %s: phase %s was not stored: %s", running.task.id, phase.name, error)
 
-    async def _hand_back_all(self, reason: str) -> None:
+    async def _hand_back(self, reason: str) -> None:
         for running in list(self._running.values()):
             if running.stopping is None:
                 await self._stop(running, Ended(handed_back=reason), running.task.limits.grace)
+
+    async def _hand_back_all(self, reason: str) -> None:
+        await self._hand_back(reason)
         while self._running:
             self._freed.clear()
             await self._freed.wait()
@@ -329,13 +382,6 @@ def _ended(running: Running, message: dict[str, Any]) -> Ended:
 def _gave_up(running: Running) -> Failure:
     message = "the handler was cancelled by its own code: a CancelledError left it"
     return Failure(FailureKind.USER_ERROR, message, code="cancelled", log_tail=running.log.tail())
-
-
-def _timed_out(limit: timedelta) -> Failure:
-    detail = {"kind": "timeout", "timeout": "ATTEMPT", "seconds": limit.total_seconds()}
-    return Failure(
-        FailureKind.TIMEOUT, f"the attempt ran longer than {limit}", code="timeout.attempt", detail=detail
-    )
 
 
 def _died(worker_id: UUID, reason: str) -> Failure:

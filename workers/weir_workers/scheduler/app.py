@@ -12,6 +12,7 @@ from weir_core.config import Settings, require
 from weir_core.errors import WeirError
 from weir_core.ids import new_id
 from weir_core.runtime import Runtime
+from weir_core.tasks.promotion import BATCH
 
 _log = logging.getLogger(__name__)
 
@@ -69,13 +70,25 @@ class Sweeps:
         if time.monotonic() >= self._steady_since:
             await sweeper.lose_workers()
         await sweeper.take_over()
-        await sweeper.promote()
+        await self._move_on()
         await sweeper.hint_again()
         if time.monotonic() - self._seldom > _SELDOM:
             self._seldom = time.monotonic()
             await sweeper.forget()
+            while await sweeper.remove_expired() == BATCH:
+                pass
             if self._files is None or self._files.done():
                 self._files = asyncio.create_task(self._sweep_files())
+
+    async def _move_on(self) -> None:
+        promotion = self._runtime.promotion
+        await self._runtime.stopping.carry_out()
+        await promotion.overdue()
+        await promotion.settle()
+        await promotion.open_gates()
+        # Many may come due at once: not one batch a sweep.
+        while await promotion.due() == BATCH:
+            pass
 
     async def _sweep_files(self) -> None:
         # Beside the other sweeps: many files take longer than a lost worker may wait.
