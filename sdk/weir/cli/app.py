@@ -26,9 +26,11 @@ _OWN = {
     "keys": "weir.cli.keys:command",
     "login": "weir.cli.login:login",
     "logout": "weir.cli.login:logout",
+    "queues": "weir.cli.queues:command",
     "status": "weir.cli.status:command",
     "tasks": "weir.cli.tasks:command",
     "users": "weir.cli.users:command",
+    "workers": "weir.cli.workers:command",
 }
 
 
