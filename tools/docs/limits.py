@@ -89,7 +89,7 @@ def _tasks() -> _Rows:
         ),
         (
             "attempts shown with a task",
-            f"{_of('weir_core.tasks.repository', '_NEWEST_ATTEMPTS')}",
+            f"{_of('weir_core.tasks.hot_repository', 'NEWEST_ATTEMPTS')}",
             "the newest ones",
         ),
         ("stack trace of a failure", size(_of("weir_workers.failures", "_STACK")), "its end is kept"),
