@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,10 @@ from weir_workers import __version__
 from weir_workers.child import Child, ChildGone
 from weir_workers.connectors.declaration import declarations
 from weir_workers.lease import Lease
+from weir_workers.process import Nurseries
+from weir_workers.strays import keep_clearing
 from weir_workers.supervisor import Supervisor
+from weir_workers.ward import Wards
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +38,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    clearing = asyncio.create_task(keep_clearing())
     async with Runtime.open(settings) as runtime:
         while not stop.is_set():
             try:
@@ -41,12 +46,15 @@ async def run(settings: Settings) -> None:
             except WeirError as error:
                 _log.warning("the worker can't begin: %s", error)
                 await asyncio.sleep(_PAUSE)
+    clearing.cancel()
 
 
 async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event) -> None:
     """One life of the worker under one id and lease."""
     worker_id = new_id()
-    children = await _start_children(settings.packs)
+    wards = Wards()
+    nurseries = Nurseries(wards)
+    children = await _start_children(settings.packs, wards, nurseries)
     types = [_type(child.pack, task) for child in children for task in child.tasks]
     lost = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -60,6 +68,8 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
         reader := runtime.queue.reader(settings.queues, settings.packs),
         runtime.signals,
         children,
+        nurseries=nurseries,
+        wards=wards,
         slots=settings.slots,
         heartbeat=settings.heartbeat,
     )
@@ -68,9 +78,11 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
         worker_id,
         every=settings.heartbeat,
         lease=settings.lease,
+        renewed=wards.trust,
         lost=tell_lost,
     )
     try:
+        wards.trust(time.monotonic() + settings.lease.total_seconds())
         await _register(settings, runtime, worker_id, types)
         lease.start()
         _log.info("worker %s serves %s with %d slots", worker_id, ", ".join(settings.queues), settings.slots)
@@ -102,12 +114,14 @@ async def _first(stop: asyncio.Event, lost: asyncio.Event, work: asyncio.Task[No
         work.result()
 
 
-async def _start_children(packs: list[str]) -> list[Child]:
+async def _start_children(packs: list[str], wards: Wards, nurseries: Nurseries) -> list[Child]:
     children: list[Child] = []
     try:
         for pack in packs:
-            children += [await Child.start(pack)]
+            children += [await Child.start(pack, wards)]
+        await nurseries.open(children)
     except ChildGone as error:
+        await nurseries.kill()
         for child in children:
             await child.kill()
         raise SystemExit(f"weir worker: {error}") from None

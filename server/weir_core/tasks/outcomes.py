@@ -20,6 +20,8 @@ class Ended:
     output: dict[str, Any] | None = None
     failure: Failure | None = None
     handed_back: str = ""
+    unseen: str = ""
+    """Where nobody saw it end: why it is certain all the same that nothing of it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Verdict:
 
 def judge(task: Task, ended: Ended) -> Verdict:
     """The verdict on an attempt that has ended and of which nothing runs any more."""
-    cancellation = _confirmed(task.cancellation)
+    cancellation = _confirmed(task.cancellation, ended.unseen)
     if ended.handed_back:
         if task.state is TaskState.CANCELLING:
             return Verdict(TaskState.CANCELLED, cancellation=cancellation)
@@ -96,7 +98,7 @@ def _failed(task: Task, failure: Failure, cancellation: Cancellation | None) -> 
     return Verdict(state, reason, delay, failure, charged, cancellation)
 
 
-def _confirmed(cancellation: Cancellation | None) -> Cancellation | None:
+def _confirmed(cancellation: Cancellation | None, unseen: str) -> Cancellation | None:
     if cancellation is None:
         return None
-    return replace(cancellation, phase=CancelPhase.CONFIRMED, confirm_time=datetime.now(UTC), holdup="")
+    return replace(cancellation, phase=CancelPhase.CONFIRMED, confirm_time=datetime.now(UTC), holdup=unseen)

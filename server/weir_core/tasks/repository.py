@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, and_, exists, func, insert, or_, select, update
@@ -63,6 +63,9 @@ def _task(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
 
 
 _BASIC = [column for column in task.c if column.name not in {"input", "output"}]
+CONFIRM: Final = timedelta(seconds=5)
+"""How long after a lost lease it is certain that its worker's processes were killed on their own machine."""
+
 _HELD = task.c.state.in_([int(state) for state in HELD])
 
 
@@ -297,11 +300,16 @@ async def note_hints(tx: AsyncConnection, task_ids: list[UUID]) -> None:
 
 
 async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
-    """Tasks held by workers that are lost or have stopped: id and attempt."""
-    gone = select(worker.c.id).where(worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value]))
+    """Tasks held by workers that are lost or have stopped: id and attempt.
+
+    One that is being cancelled is ended for good by this: it waits until nothing of it can run.
+    """
+    gone = worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value])
+    certain = (worker.c.state == WorkerState.STOPPED.value) | (worker.c.lease_expire < now_plus(-CONFIRM))
     query = (
         select(task.c.id, task.c.attempt)
-        .where(task.c.worker_id.in_(gone), _HELD)
+        .join(worker, worker.c.id == task.c.worker_id)
+        .where(gone, _HELD, (task.c.state == int(TaskState.RUNNING)) | certain)
         .order_by(task.c.id)
         .limit(limit)
     )

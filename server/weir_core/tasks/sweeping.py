@@ -90,7 +90,7 @@ class Sweeper:
             try:
                 await self._take_over(task_id, attempt)
             except Fenced:
-                _log.info("task %s was moved on by another sweeper", task_id)
+                _log.info("task %s has moved on meanwhile", task_id)
         return len(abandoned)
 
     async def forget(self) -> None:
@@ -107,10 +107,12 @@ class Sweeper:
 
         async def work(tx: AsyncConnection) -> tuple[Task, list[Event]]:
             current = await repository.lock(tx, task_id)
-            if current is None or current.attempt != attempt:
-                raise Fenced(f"attempt {attempt} of task {task_id} is not the newest one")
+            # A cancel that was asked for meanwhile has its own, longer wait.
+            if current is None or current.attempt != attempt or current.state is not found.state:
+                raise Fenced(f"attempt {attempt} of task {task_id} has moved on")
             events = _account(current, tail)
-            return await close(tx, task_id, attempt, events, Ended(failure=_lost(current)), fenced=False)
+            ended = Ended(failure=_lost(current), unseen=_unseen(current))
+            return await close(tx, task_id, attempt, events, ended, fenced=False)
 
         task, events = await self._db.write(work)
         _log.warning("task %s was taken from a lost worker: %s", task_id, task.state.name)
@@ -148,6 +150,13 @@ def _account(current: Task, tail: Tail) -> list[Event]:
         numbering.add(EventKind.STATE, body)
         numbering.add(EventKind.CANCEL, dump_cancellation(requested))
     return numbering.events
+
+
+def _unseen(current: Task) -> str:
+    return (
+        f"not seen: worker {current.worker_id} is gone; its lease and {repository.CONFIRM.seconds} s have "
+        "passed, within which its processes are killed on its own machine"
+    )
 
 
 def _lost(current: Task) -> Failure:

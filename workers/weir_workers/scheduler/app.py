@@ -12,6 +12,7 @@ from weir_core.config import Settings, require
 from weir_core.errors import WeirError
 from weir_core.ids import new_id
 from weir_core.runtime import Runtime
+from weir_workers.strays import keep_clearing
 
 _log = logging.getLogger(__name__)
 
@@ -27,12 +28,14 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with Runtime.open(settings) as runtime:
         sweeping = asyncio.create_task(Sweeps(runtime, settings).run())
+        clearing = asyncio.create_task(keep_clearing())
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait([sweeping, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if sweeping.done():
             sweeping.result()
         sweeping.cancel()
+        clearing.cancel()
 
 
 class Sweeps:
