@@ -16,6 +16,33 @@ def lives(pid: int) -> bool:
         return False
 
 
+def there(path: Path) -> bool:
+    """True for a file or folder that exists."""
+    return path.exists()
+
+
+def parent(pid: int) -> int:
+    """The parent of a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def below(root: int) -> dict[int, str]:
+    """Every process below another, with its name."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            children.setdefault(parent(int(path.name)), []).append(int(path.name))
+        except OSError:
+            continue
+    found: dict[int, str] = {}
+    todo = [root]
+    while todo:
+        for pid in children.get(todo.pop(), []):
+            found[pid] = Path(f"/proc/{pid}/comm").read_text().strip()
+            todo.append(pid)
+    return found
+
+
 def shown(pid: int) -> bytes:
     """What anyone on the machine can see of a process's start."""
     return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline"))

@@ -4,13 +4,12 @@ import asyncio
 import os
 import signal
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from tests.fixtures.workers import Fleet
-from tests.workers.looking import lives, running, until
+from tests.workers.looking import gone, lives, running, until
 from weir_core.tasks.events import EventKind
 from weir_core.tasks.models import Task
 from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
@@ -63,32 +62,42 @@ async def test_p04_a_def_handler_that_is_willing_puts_its_things_away(fleet: Fle
 
 
 @sqlite
-@pytest.mark.parametrize("way", ["loop", "deaf", "swallow", "stopped"])
-async def test_p04_a_def_handler_that_does_not_stop_is_killed(fleet: Fleet, way: str):
+async def test_p04_a_def_handler_that_does_not_stop_is_killed(fleet: Fleet):
     await fleet.worker(BOTH)
-    task_id = await fleet.submit("command.stubborn", {"way": way})
-    pid = int((await fleet.said(task_id, "running")).body["fields"]["pid"])
-    await cancel(fleet, task_id)
-    await stopped(fleet, task_id)
-    assert not lives(pid)
-    assert await phases(fleet, task_id) == list(CancelPhase)
+    ways = ("loop", "deaf", "swallow", "stopped")
+    tasks = [await fleet.submit("command.stubborn", {"way": way}) for way in ways]
+    pids = [int((await fleet.said(each, "running")).body["fields"]["pid"]) for each in tasks]
+    for task_id in tasks:
+        await cancel(fleet, task_id)
+    for way, pid, task_id in zip(ways, pids, tasks, strict=True):
+        await stopped(fleet, task_id)
+        assert not lives(pid), way
+        assert await phases(fleet, task_id) == list(CancelPhase), way
 
 
 @sqlite
-@pytest.mark.parametrize("way", ["wait", "orphan"])
-async def test_p04_descendants_end_too_whatever_sessions_they_began(fleet: Fleet, way: str):
-    """With `orphan`, the handler kills the very process that watches over it."""
+async def test_p04_descendants_end_too_whatever_sessions_they_began(fleet: Fleet):
     await fleet.worker(BOTH)
-    task_id = await fleet.submit("command.family", {"way": way})
+    task_id = await fleet.submit("command.family", {"way": "wait"})
+    pids = await family(fleet, task_id)
+    assert [pid for pid in pids if not lives(pid)] == []
+    await cancel(fleet, task_id)
+    await stopped(fleet, task_id)
+    assert [pid for pid in pids if lives(pid)] == []
+    assert await phases(fleet, task_id) == list(CancelPhase)
+
+    # This one kills the very process that watches over it.
+    orphan = await fleet.submit("command.family", {"way": "orphan"})
+    pids = await family(fleet, orphan)
+    await until(lambda: not [pid for pid in pids if lives(pid)], "all its descendants end")
+    await cancel(fleet, orphan)
+    await fleet.until(orphan, TaskState.CANCELLED, TaskState.FAILED)
+
+
+async def family(fleet: Fleet, task_id: UUID) -> list[int]:
     pids = [int(pid) for pid in (await fleet.said(task_id, "family")).body["fields"]["pids"].split()]
     assert len(pids) >= 6
-    assert way == "orphan" or [pid for pid in pids if not lives(pid)] == []
-    await cancel(fleet, task_id)
-    if way == "wait":
-        await stopped(fleet, task_id)
-        assert [pid for pid in pids if lives(pid)] == []
-        assert await phases(fleet, task_id) == list(CancelPhase)
-    await until(lambda: not [pid for pid in pids if lives(pid)], "all descendants end")
+    return pids
 
 
 @sqlite
@@ -127,70 +136,58 @@ async def test_p04_what_a_coroutine_has_started_ends_with_it(fleet: Fleet):
 
 
 @sqlite
-@pytest.mark.parametrize("mode", ["async", "def"])
-async def test_p04_twenty_at_once_are_stopped_the_unwilling_too(fleet: Fleet, mode: str):
+async def test_p04_twenty_at_once_are_stopped_the_unwilling_too(fleet: Fleet):
     await fleet.worker(BOTH, WEIR_SLOTS="24")
-    willing, unwilling, given = {
-        "async": ("probe.until", "probe.unwilling", NEVER),
-        "def": ("command.until", "command.stubborn", {"way": "loop"}),
-    }[mode]
-    tasks = [
-        await fleet.submit(*((unwilling, given) if number % 5 == 0 else (willing, NEVER)))
-        for number in range(20)
-    ]
-    pids: set[int] = set()
-    for task_id in tasks:
-        pids.add(int((await fleet.said(task_id, "ing")).body["fields"]["pid"]))
-    assert len(pids) == (1 if mode == "async" else 20)
-    grace = timedelta(seconds=2)
-    await asyncio.gather(*(cancel(fleet, task_id, grace) for task_id in tasks))
-    for number, task_id in enumerate(tasks):
-        ended = await stopped(fleet, task_id)
-        assert ended.cancellation is not None
-        assert ended.cancellation.confirm_time is not None
-        took = ended.cancellation.confirm_time - ended.cancellation.request_time
-        assert took < grace + timedelta(seconds=5), number
-        assert await phases(fleet, task_id) == (list(CancelPhase) if number % 5 == 0 else WILLING)
-    assert [pid for pid in pids if lives(pid)] == ([] if mode == "def" else [])
-    assert running(*tasks) == []
+    for willing, unwilling, given in (
+        ("command.until", "command.stubborn", {"way": "loop"}),
+        ("probe.until", "probe.unwilling", NEVER),
+    ):
+        kinds = [(unwilling, given) if number % 5 == 0 else (willing, NEVER) for number in range(20)]
+        tasks = [await fleet.submit(*kind) for kind in kinds]
+        pids = {int((await fleet.said(each, "ing")).body["fields"]["pid"]) for each in tasks}
+        assert len(pids) == (20 if willing == "command.until" else 1)
+        grace = timedelta(seconds=2)
+        await asyncio.gather(*(cancel(fleet, task_id, grace) for task_id in tasks))
+        for number, task_id in enumerate(tasks):
+            ended = await stopped(fleet, task_id)
+            assert took(ended) < grace + timedelta(seconds=5), number
+            assert await phases(fleet, task_id) == (list(CancelPhase) if number % 5 == 0 else WILLING)
+        assert [pid for pid in pids if lives(pid)] == []
+        assert running(*tasks) == []
 
 
-async def test_p04_of_a_dead_worker_it_is_said_after_lease_and_five_seconds_and_why(fleet: Fleet):
-    worker = await fleet.worker(BOTH)
-    task_id = await fleet.submit("command.until", NEVER)
-    run = int((await fleet.said(task_id, "running")).body["fields"]["pid"])
-    worker.kill()
-    await until(lambda: not lives(run), "the run ends with its worker")
-    await cancel(fleet, task_id)
-    ended = await stopped(fleet, task_id)
-    told = [e.body for e in await fleet.events(task_id) if e.kind is EventKind.CANCEL]
-    assert [CancelPhase(each["phase"]) for each in told] == [CancelPhase.REQUESTED, CancelPhase.CONFIRMED]
+def took(ended: Task) -> timedelta:
     assert ended.cancellation is not None
-    assert ended.cancellation.holdup == told[-1]["holdup"]
-    assert "not seen: worker" in told[-1]["holdup"]
     assert ended.cancellation.confirm_time is not None
-    beat = ended.attempts[0].heartbeat_time
-    assert beat is not None
-    assert ended.cancellation.confirm_time - beat > timedelta(seconds=4 + 5 - 1)
+    return ended.cancellation.confirm_time - ended.cancellation.request_time
 
 
-async def test_p04_of_a_frozen_worker_nothing_runs_when_it_is_said(fleet: Fleet):
-    worker = await fleet.worker(BOTH)
+async def test_p04_of_a_worker_that_is_gone_it_is_said_after_lease_and_five_seconds_and_why(fleet: Fleet):
+    frozen = await fleet.worker(BOTH)
     tasks = [await fleet.submit("command.family", {"way": "wait"}), await fleet.submit("probe.until", NEVER)]
-    pids = [int(pid) for pid in (await fleet.said(tasks[0], "family")).body["fields"]["pids"].split()]
+    pids = await family(fleet, tasks[0])
     pids.append(int((await fleet.said(tasks[1], "waiting")).body["fields"]["pid"]))
-    worker.send_signal(signal.SIGSTOP)
-    assert [pid for pid in pids if not lives(pid)] == []
+    frozen.send_signal(signal.SIGSTOP)
+    dead = await fleet.worker(BOTH)
+    tasks.append(await fleet.submit("command.until", NEVER))
+    pids.append(int((await fleet.said(tasks[2], "running")).body["fields"]["pid"]))
+    dead.kill()
+    await gone(pids[-1])
+
     for task_id in tasks:
         await cancel(fleet, task_id)
     ended = [await stopped(fleet, task_id) for task_id in tasks]
     assert [pid for pid in pids if lives(pid)] == [], "the frozen worker's processes live on"
+    assert took(ended[2]) > timedelta(seconds=5)
     for each in ended:
+        told = [e.body for e in await fleet.events(each.id) if e.kind is EventKind.CANCEL]
+        assert [CancelPhase(one["phase"]) for one in told] == [CancelPhase.REQUESTED, CancelPhase.CONFIRMED]
         assert each.cancellation is not None
-        assert "not seen: worker" in each.cancellation.holdup
-    worker.send_signal(signal.SIGCONT)
-    await until(lambda: Path(f"/proc/{worker.pid}/stat").exists(), "the worker goes on")
+        assert each.cancellation.holdup == told[-1]["holdup"]
+        assert "not seen: worker" in told[-1]["holdup"]
+
+    frozen.send_signal(signal.SIGCONT)
     again = await fleet.run("command.look", {"way": "awake"})
     assert again.state is TaskState.SUCCEEDED
-    for task_id, each in zip(tasks, ended, strict=True):
-        assert (await fleet.engine.get(task_id)).last_seq == each.last_seq
+    for each in ended:
+        assert (await fleet.engine.get(each.id)).last_seq == each.last_seq

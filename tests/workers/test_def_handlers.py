@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.workers import Fleet
-from tests.workers.looking import lives, running, until
+from tests.workers.looking import below, lives, parent, running, there, until
 from weir_core.tasks.events import Event, EventKind
 from weir_core.tasks.models import Failure
 from weir_core.tasks.states import FailureKind, TaskState
@@ -36,22 +36,23 @@ async def test_p10_a_run_has_a_process_and_a_folder_of_its_own_and_nothing_of_th
     seen = [task.output for task in done if task.output is not None]
     assert len({each["pid"] for each in seen}) == len({each["folder"] for each in seen}) == 3
     for task, each in zip(done, seen, strict=True):
+        folder = Path(each["folder"])
         assert not lives(each["pid"])
-        assert not Path(each["folder"]).exists()
-        assert Path(each["folder"]).name.startswith(str(task.id))
-        assert each["values"][0] == Path(each["folder"]).name, "the temporary file was elsewhere"
-        assert f"TMPDIR={each['folder']}" in each["values"]
+        assert not there(folder)
+        assert folder.name.startswith(str(task.id))
+        assert each["values"][0] == folder.name, "the temporary file was elsewhere"
+        assert f"TMPDIR={folder}" in each["values"]
         assert running(task.id) == []
     events = await fleet.events(done[0].id)
     assert [e.body for e in events if e.kind is EventKind.PROGRESS] == [
         {"done": 1, "total": 2, "unit": "looks", "message": "half"}
     ]
     assert next(e.body["fields"] for e in events if e.kind is EventKind.LOG) == {"way": "so"}
-    wards = Path(seen[0]["folder"]).parent
-    assert wards.exists()
+    ward = Path(seen[0]["folder"]).parent
+    assert there(ward)
     worker.terminate()
     await until(lambda: worker.poll() is not None, "the worker ends")
-    assert not wards.exists()
+    assert not there(ward)
 
 
 async def test_p12_a_run_sees_no_keys_of_weirs(fleet: Fleet, tmp_path: Path):
@@ -60,8 +61,7 @@ async def test_p12_a_run_sees_no_keys_of_weirs(fleet: Fleet, tmp_path: Path):
     run = int((await fleet.said(task_id, "running")).body["fields"]["pid"])
     seen = (await fleet.run("command.look", {"way": "so"})).output
     assert seen is not None
-    keeper = int(Path(f"/proc/{run}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    memory = b"".join(written(pid) for pid in (run, keeper))
+    memory = b"".join(written(pid) for pid in (run, parent(run)))
     assert len(memory) > 1 << 20
     for name in ("WEIR_MASTER_KEY", "WEIR_DATABASE_URL", "WEIR_REDIS_URL"):
         assert not [value for value in seen["values"] if value.startswith(name)]
@@ -184,7 +184,7 @@ async def test_a_killed_nursery_is_replaced_and_its_runs_are_tried_again(fleet: 
     await fleet.worker(COMMANDS)
     task_id = await fleet.submit("command.until", {"path": str(tmp_path / "go")})
     run = int((await fleet.said(task_id, "running")).body["fields"]["pid"])
-    (nursery,) = [pid for pid in marked_nurseries() if pid != run]
+    (nursery,) = [pid for pid, name in below(os.getpid()).items() if name == "weir-nursery"]
     os.kill(nursery, 9)
     await until(lambda: not lives(run), "its run ends")
     (tmp_path / "go").touch()
@@ -192,16 +192,3 @@ async def test_a_killed_nursery_is_replaced_and_its_runs_are_tried_again(fleet: 
     assert (done.state, done.attempt) == (TaskState.SUCCEEDED, 2)
     assert done.attempts[0].failure is not None
     assert done.attempts[0].failure.kind is FailureKind.LOST_WORKER
-
-
-def marked_nurseries() -> list[int]:
-    """The nurseries of this test's worker."""
-    mine = os.getpid()
-    below = {mine}
-    parents = {
-        int(path.parent.name): int(path.read_text().rsplit(")", 1)[1].split()[1])
-        for path in Path("/proc").glob("[0-9]*/stat")
-    }
-    for _ in range(8):
-        below |= {pid for pid, parent in parents.items() if parent in below}
-    return [pid for pid in below if Path(f"/proc/{pid}/comm").read_text().strip() == "weir-nursery"]

@@ -6,19 +6,18 @@ import socket
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
+from pydantic import SecretStr
+
+from weir_core.config import Settings
 from weir_workers.packs import BUILTIN
 from weir_workers.pipe import Pipe
 from weir_workers.ward import Ward, Wards
 
 _HELLO_SECONDS: Final = 30.0
-# What a pack of one's own has no business with.
-_HIDDEN: Final = (
-    "WEIR_DATABASE_URL",
-    "WEIR_REDIS_URL",
-    "WEIR_MASTER_KEY",
-    "WEIR_ADMIN_PASSWORD",
-    "NOTIFY_SOCKET",
-)
+# What a pack of one's own has no business with: every secret setting, and what is not in the settings.
+_HIDDEN: Final = {
+    f"WEIR_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is SecretStr
+} | {"WEIR_ADMIN_PASSWORD", "NOTIFY_SOCKET"}
 
 
 class ChildGone(Exception):
@@ -79,11 +78,12 @@ class Child:
         """Wait until nothing of the child is left; how it ended."""
         return await self._ward.ended()
 
-    async def kill(self) -> None:
-        """Kill the child with all that it started, and see it gone."""
+    async def kill(self) -> bool:
+        """Kill the child with all that it started; False where that is not gone within 5 s."""
         self.gone = True
-        await self._ward.kill()
+        gone = await self._ward.kill()
         self._pipe.close()
+        return gone
 
 
 def clean_environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the end of a handler's process tells of its cause: code, signal, limit, or the kernel's want of memory."""
+"""What the end of a handler's process tells of its cause: a code, a signal, a limit, or want of memory."""
 
 import contextlib
 import os

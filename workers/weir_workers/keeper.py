@@ -34,7 +34,7 @@ _LINES: Final = 50_001
 # A line that has begun and goes on no further is told as it stands.
 _LINE_SECONDS: Final = 1.0
 _LAST_WORDS_SECONDS: Final = 2.0
-_HOLDUP_SECONDS: Final = 5.0
+_HOLDUP_SECONDS: Final = 1.0
 
 
 def keep(worker: socket.socket, start: dict[str, Any], load: Loader) -> None:
@@ -43,7 +43,7 @@ def keep(worker: socket.socket, start: dict[str, Any], load: Loader) -> None:
     processes.name_process("weir-keeper")
     processes.bear_mark(processes.RUN, processes.run_mark(start["id"], start["attempt"]))
     folder = Path(tempfile.gettempdir(), processes.run_mark(start["id"], start["attempt"]))
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, parents=True)
     outputs = [os.pipe(), os.pipe()]
     heard, reports = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     outcome = os.memfd_create("weir-outcome") if processes.LINUX else _nameless_file()
@@ -144,6 +144,8 @@ class Keeper:
 
     async def _clear(self, pipe: Pipe) -> None:
         """Kill what is there of the run, and wait until it is gone."""
+        if self._all_gone.is_set():
+            return
         me = os.getpid()
         if not self._stopped and not self._passed and (left := processes.alive(processes.descendants(me))):
             self._line(system_line(f"killed what the handler left running: {_names(left)}"))

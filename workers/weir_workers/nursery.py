@@ -44,6 +44,9 @@ def main() -> None:
         os.set_inheritable(int(descriptor), True)
         again = ("-m", "weir_workers.nursery", descriptor, parent, pack, "late")
         os.execv(sys.executable, [sys.executable, *again])  # noqa: S606 - this program
+    for stream in (sys.stdout, sys.stderr):
+        # What the import has printed is not to be in the log of every run.
+        stream.flush()
     load = partial(_load, pack) if late else lambda: definitions
     signal.signal(signal.SIGCHLD, lambda _number, _frame: processes.reap())
     # What is here is here for ever: the collector of a fork has no reason to touch, and copy, these pages.

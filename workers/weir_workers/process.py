@@ -5,6 +5,8 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncGenerator
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from weir_workers.ward import Ward, Wards
 _log = logging.getLogger(__name__)
 
 _READY_SECONDS: Final = 30.0
-_ANSWER_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 2.0
 _RESTART_PAUSE: Final = 1.0
 _TURN_SECONDS: Final = 0.005
 _LOOK_SECONDS: Final = 2.0
@@ -26,11 +28,11 @@ _LOOK_SECONDS: Final = 2.0
 class Process:
     """One run of a `def` handler, with the keeper that watches over it."""
 
-    def __init__(self, pack: str, pipe: Pipe, mark: str) -> None:
+    def __init__(self, pack: str, pipe: Pipe, folder: Path) -> None:
         self.pack = pack
         self._pipe = pipe
-        self._mark = mark
-        self._over = asyncio.Event()
+        self._folder = folder
+        self._answered = asyncio.Event()
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send a message; ChildGone where nobody takes it."""
@@ -45,30 +47,36 @@ class Process:
         while (message := await self._pipe.receive()) is not None:
             if message["op"] == "done":
                 done = message
-            else:
-                yield message
+                continue
+            if message["op"] == "holdup":
+                self._answered.set()
+            yield message
         if done is None:
             await self._clear()
-        self._over.set()
+        self._answered.set()
         self._pipe.close()
         if done is not None:
             yield done
 
-    async def kill(self) -> None:
-        """Have it killed with all that it started; `messages` ends when that is gone."""
+    async def kill(self) -> bool:
+        """Have it killed with all that it started, and tell it; `messages` ends when that is gone."""
         with contextlib.suppress(ChildGone):
             await self.send({"op": "kill"})
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                await self._over.wait()
+                await self._answered.wait()
         except TimeoutError:
             _log.warning("a keeper of pack %s does not answer, and is killed with its run", self.pack)
             await self._clear()
+        return True
 
     async def _clear(self) -> None:
         """Do what the keeper would have done; orphans that hide are the warden's."""
-        while not await asyncio.to_thread(processes.kill_marked, processes.RUN, self._mark, _LOOK_SECONDS):
-            _log.warning("killed, but not gone yet: what bears the mark %s", self._mark)
+        mark = self._folder.name
+        find = partial(processes.marked, processes.RUN, mark)
+        while not await asyncio.to_thread(processes.kill_until_gone, find, _LOOK_SECONDS):
+            _log.warning("killed, but not gone yet: what bears the mark %s", mark)
+        await asyncio.to_thread(processes.remove, self._folder)
 
 
 class Nursery:
@@ -101,8 +109,8 @@ class Nursery:
         ours, theirs = socket.socketpair()
         with theirs:
             await self._hand_over(theirs)
-        mark = processes.run_mark(start["id"], start["attempt"])
-        process = Process(self.pack, await Pipe.open(ours), mark)
+        folder = self._ward.folder / processes.run_mark(start["id"], start["attempt"])
+        process = Process(self.pack, await Pipe.open(ours), folder)
         await process.send(start)
         return process
 

@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -138,11 +138,23 @@ def marks(name: str) -> dict[int, str]:
     }
 
 
-def kill_marked(name: str, value: str, seconds: float = 10.0) -> bool:
-    """Kill all with a mark but this process; True once none is left, False where the time is over."""
+def within(folder: Path) -> list[int]:
+    """The processes whose working folder is this one or below it."""
+    found: list[int] = []
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            # Of a folder that was removed the path is still told, with a word behind it.
+            place = Path(str(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(" (deleted)"))
+            if place.is_relative_to(folder):
+                found.append(pid)
+    return found
+
+
+def kill_until_gone(find: Callable[[], list[int]], seconds: float) -> bool:
+    """Kill all found but this process; True once none is left, False where the time is over."""
     deadline = time.monotonic() + seconds
     for pause in pauses():
-        left = [pid for pid in marked(name, value) if pid != os.getpid()]
+        left = [pid for pid in find() if pid != os.getpid()]
         if not left or time.monotonic() > deadline:
             return not left
         kill(left)
@@ -199,6 +211,16 @@ def _state(pid: int) -> str:
     return ""
 
 
+def is_below(pid: int, name: str) -> bool:
+    """True where a process, or one of those above it, bears that name."""
+    parents = dict(_parents())
+    while pid in parents:
+        if describe(pid).startswith(f"{name} ("):
+            return True
+        pid = parents[pid]
+    return False
+
+
 def _prctl(option: int, value: int) -> None:
     if LINUX:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
@@ -211,9 +233,10 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 def _proc(name: str) -> Iterator[tuple[int, bytes]]:
     """A file of each process; those that end meanwhile or are another user's are passed over."""
-    if not LINUX:
-        return
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                yield int(entry.name), Path(entry.path, name).read_bytes()
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            yield pid, Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+def _pids() -> Iterator[int]:
+    yield from (int(path.name) for path in Path("/proc").glob("[0-9]*")) if LINUX else ()

@@ -1,6 +1,7 @@
 """What wardens that were killed have left: processes and folders. Any Weir process on the machine clears it.
 
-Each warden's folder holds a file that is locked for as long as the warden lives, in whatever container.
+Each warden's folder is locked for as long as the warden lives, in whatever container that is; the lock
+also keeps those away who tidy up /tmp.
 """
 
 import asyncio
@@ -9,7 +10,6 @@ import fcntl
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -19,21 +19,19 @@ from weir_workers import processes
 _log = logging.getLogger(__name__)
 
 _PREFIX: Final = "weir-ward-"
-_LOCK: Final = ".lock"
 _EVERY: Final = 10.0
-_UNLOCKED_SECONDS: Final = 60.0
+_KILL_SECONDS: Final = 5.0
 
 
 @contextlib.contextmanager
 def hold_folder() -> Generator[tuple[Path, int]]:
     """A fresh folder and the descriptor of its lock, which stays held by whom it is given to."""
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    lock = os.open(folder / f"{_LOCK}.new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    made = Path(tempfile.mkdtemp(prefix=f"new-{_PREFIX}"))
+    lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Under its name it is locked from the first moment on.
-        (folder / f"{_LOCK}.new").rename(folder / _LOCK)
-        yield folder, lock
+        yield made.rename(made.with_name(made.name.removeprefix("new-"))), lock
     finally:
         os.close(lock)
 
@@ -49,26 +47,33 @@ def sweep() -> None:
     """Clear what dead wardens of this user have left in this machine's folder for temporary files."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if folder.lstat().st_uid == os.geteuid() and folder.is_dir() and _is_abandoned(folder):
+            if folder.lstat().st_uid == os.geteuid() and _is_abandoned(folder):
                 _log.warning("clearing what a killed process has left: %s", folder)
                 clear(folder)
     for pid, folder in processes.marks(processes.WARD).items():
-        if not Path(folder).exists() and _sees_the_same_files(pid):
+        if (
+            not Path(folder).exists()
+            and _sees_the_same_files(pid)
+            and not processes.is_below(pid, "weir-warden")
+        ):
             _log.warning("killing what a killed process has left: %s", processes.describe(pid))
             processes.kill([pid])
 
 
-def clear(folder: Path) -> None:
-    """Kill what bears a dead warden's mark, and remove its folder."""
-    if processes.kill_marked(processes.WARD, str(folder)):
+def clear(folder: Path) -> bool:
+    """Kill what bears a dead warden's mark or works in its folder, and remove that; False where some is left."""
+
+    def left() -> list[int]:
+        return [*processes.marked(processes.WARD, str(folder)), *processes.within(folder)]
+
+    gone = processes.kill_until_gone(left, _KILL_SECONDS)
+    if gone:
         processes.remove(folder)
+    return gone
 
 
 def _is_abandoned(folder: Path) -> bool:
-    try:
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return time.time() - folder.lstat().st_mtime > _UNLOCKED_SECONDS
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

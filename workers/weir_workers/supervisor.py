@@ -306,7 +306,10 @@ class Supervisor:
                     handed_back="its process was killed with another task's"
                 )
                 other.killed = True
-        await running.child.kill()
+        if not await running.child.kill():
+            await self._tell_holdup(
+                running, "killed, but not gone yet: something that its pack's process started"
+            )
 
     async def _tell_holdup(self, running: Running, text: str) -> None:
         running.killed = True

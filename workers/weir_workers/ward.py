@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import signal
 import socket
 import sys
 import threading
@@ -17,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 # How much longer than its lease a worker is trusted: one that lives comes first, and hands its tasks back.
 _PATIENCE: Final = 3.0
-_KILL_SECONDS: Final = 10.0
+_KILL_SECONDS: Final = 5.0
 
 
 class Wards:
@@ -62,7 +63,7 @@ class Ward:
     ) -> None:
         self._wards = wards
         self._control = control
-        self._folder = folder
+        self.folder = folder
         self._process = process
         self._how = ""
 
@@ -98,20 +99,26 @@ class Ward:
             how = self._told()
             if not how:
                 how = f"its warden ended with status {code}"
-                await asyncio.to_thread(strays.clear, self._folder)
+                while not await asyncio.to_thread(strays.clear, self.folder):
+                    _log.warning("killed, but not gone yet: something of %s", self.folder)
             self._wards.close(self._control)
             self._how = how
         return self._how
 
-    async def kill(self) -> None:
-        """Kill it with all that it started; returns when that is gone, or after 10 s."""
+    async def kill(self) -> bool:
+        """Kill it with all that it started; True once that is gone, False where it takes longer than 5 s."""
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ProcessLookupError):
+            # Where somebody has stopped the warden, it goes on now.
+            self._process.send_signal(signal.SIGCONT)
         try:
             async with asyncio.timeout(_KILL_SECONDS):
                 await self.ended()
         except TimeoutError:
             _log.error("warden %d does not end: something below it can't be killed", self._process.pid)
+            return False
+        return True
 
     def _told(self) -> str:
         with contextlib.suppress(OSError):
