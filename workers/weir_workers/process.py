@@ -5,7 +5,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncGenerator
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -72,10 +71,12 @@ class Process:
 
     async def _clear(self) -> None:
         """Do what the keeper would have done; orphans that hide are the warden's."""
-        mark = self._folder.name
-        find = partial(processes.marked, processes.RUN, mark)
+
+        def find() -> list[int]:
+            return [*processes.marked(processes.RUN, self._folder.name), *processes.within(self._folder)]
+
         while not await asyncio.to_thread(processes.kill_until_gone, find, _LOOK_SECONDS):
-            _log.warning("killed, but not gone yet: what bears the mark %s", mark)
+            _log.warning("killed, but not gone yet: something of run %s", self._folder.name)
         await asyncio.to_thread(processes.remove, self._folder)
 
 

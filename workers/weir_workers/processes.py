@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Final
 
 LINUX: Final = sys.platform == "linux"
+WARDEN: Final = "weir-warden"
+"""How `ps` calls a warden."""
 WARD: Final = "WEIR_WARD"
 """Marks all that a warden holds, by the warden's folder."""
 RUN: Final = "WEIR_RUN"
@@ -211,11 +213,11 @@ def _state(pid: int) -> str:
     return ""
 
 
-def is_below(pid: int, name: str) -> bool:
-    """True where a process, or one of those above it, bears that name."""
+def is_held(pid: int) -> bool:
+    """True where one of those above a process is a warden."""
     parents = dict(_parents())
     while pid in parents:
-        if describe(pid).startswith(f"{name} ("):
+        if describe(pid).startswith(f"{WARDEN} ("):
             return True
         pid = parents[pid]
     return False

@@ -51,17 +51,13 @@ def sweep() -> None:
                 _log.warning("clearing what a killed process has left: %s", folder)
                 clear(folder)
     for pid, folder in processes.marks(processes.WARD).items():
-        if (
-            not Path(folder).exists()
-            and _sees_the_same_files(pid)
-            and not processes.is_below(pid, "weir-warden")
-        ):
+        if not Path(folder).exists() and _sees_the_same_files(pid) and not processes.is_held(pid):
             _log.warning("killing what a killed process has left: %s", processes.describe(pid))
             processes.kill([pid])
 
 
 def clear(folder: Path) -> bool:
-    """Kill what bears a dead warden's mark or works in its folder, and remove that; False where some is left."""
+    """Kill what bears a dead warden's mark or works in its folder, and remove that; False if some is left."""
 
     def left() -> list[int]:
         return [*processes.marked(processes.WARD, str(folder)), *processes.within(folder)]

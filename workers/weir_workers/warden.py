@@ -108,7 +108,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     processes.adopt_orphans()
-    processes.name_process("weir-warden")
+    processes.name_process(processes.WARDEN)
     with socket.socket(fileno=int(control)) as worker:
         folder = Path(place)
         program = _start(folder, int(descriptor), module, arguments)
