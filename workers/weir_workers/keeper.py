@@ -116,6 +116,7 @@ class Keeper:
         self._flush()
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         result = self._result()
         processes.remove(self._place.folder)
         with contextlib.suppress(OSError):
