@@ -38,7 +38,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import ModuleType
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, Literal, get_type_hints
 
 from pydantic import BaseModel
 
@@ -46,6 +46,9 @@ from weir.context import Cancelled, Context, Logger, Masks
 
 Handler = Callable[[Any, Context], Awaitable[BaseModel] | BaseModel]
 """An `async def` or `def` of a pydantic model and a Context that returns a pydantic model."""
+
+Priority = Literal["LOW", "NORMAL", "HIGH"]
+"""Classes of urgency."""
 
 _UNITS: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
@@ -117,7 +120,9 @@ class TaskDefinition:
     description: str = ""
     queue: str = "default"
     permission: str = ""
+    priority: Priority = "NORMAL"
     timeout: timedelta | None = None
+    stall: timedelta | None = None
     grace: timedelta = timedelta(seconds=10)
     retry: Retry = field(default_factory=Retry)
     memory: int | None = None
@@ -139,17 +144,21 @@ def task(
     version: int = 1,
     queue: str = "default",
     permission: str = "",
+    priority: Priority = "NORMAL",
     timeout: timedelta | None = None,
+    stall: timedelta | None = None,
     grace: timedelta = timedelta(seconds=10),
     retry: Retry | None = None,
     memory: int | str | None = None,
     cpu_time: timedelta | None = None,
 ) -> Callable[[Handler], TaskDefinition]:
-    """Declare a task. `timeout` limits one attempt; `grace` is the time to stop after a cancel.
+    """Declare a task.
 
-    For a plain `def` only, over all processes of one run: `memory`, in bytes or as `512MiB`, is what it
-    may take beyond what the import of its module does (each thread counts 8 MiB); `cpu_time` is what it
-    may compute. Who goes over fails with RESOURCE.
+    `timeout` limits one attempt, `stall` the time without progress or log; `grace` is
+    the time to stop after a cancel. For a plain `def` only, over all processes of one
+    run: `memory`, in bytes or as `512MiB`, is what it may take beyond what the import
+    of its module does (each thread counts 8 MiB); `cpu_time` is what it may compute.
+    Who goes over fails with RESOURCE.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(
@@ -176,7 +185,9 @@ def task(
             description=inspect.getdoc(handler) or "",
             queue=queue,
             permission=permission,
+            priority=priority,
             timeout=timeout,
+            stall=stall,
             grace=grace,
             retry=retry or Retry(),
             memory=limit,

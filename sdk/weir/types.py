@@ -12,11 +12,15 @@ from weir.v1.collection_pb2 import (
 )
 from weir.v1.collection_service_pb2 import RecordQuery
 from weir.v1.common_pb2 import ErrorReason, Heartbeat, Principal, PrincipalKind
-from weir.v1.system_pb2 import Part, PartState, SystemStatus
+from weir.v1.system_pb2 import Part, PartState, Queue, SystemStatus, Worker, WorkerState
 from weir.v1.task_pb2 import (
     Attempt,
     Cancellation,
     CancelPhase,
+    Concurrency,
+    ConflictPolicy,
+    Dependency,
+    DependencyCondition,
     ErrorCause,
     EventKind,
     ExitDetail,
@@ -29,6 +33,7 @@ from weir.v1.task_pb2 import (
     LogSource,
     LostWorkerDetail,
     Outcome,
+    Priority,
     Progress,
     RetryPolicy,
     StateChange,
@@ -41,20 +46,25 @@ from weir.v1.task_pb2 import (
     TimeoutKind,
     Timeouts,
 )
-from weir.v1.task_service_pb2 import TaskView
+from weir.v1.task_service_pb2 import BlockerKind, TaskView
 from weir.v1.user_pb2 import ApiKey, Permission, ProjectPermissions, Role, RoleBinding, User
 from weir.v1.user_service_pb2 import Tokens
 
 __all__ = [
     "ApiKey",
     "Attempt",
+    "BlockerKind",
     "CancelPhase",
     "Cancellation",
     "Collection",
     "Column",
+    "Concurrency",
+    "ConflictPolicy",
     "Connection",
     "Connector",
     "Dataset",
+    "Dependency",
+    "DependencyCondition",
     "ErrorCause",
     "ErrorReason",
     "EventKind",
@@ -74,8 +84,10 @@ __all__ = [
     "Permission",
     "Principal",
     "PrincipalKind",
+    "Priority",
     "Progress",
     "ProjectPermissions",
+    "Queue",
     "RecordQuery",
     "RetryPolicy",
     "Role",
@@ -96,4 +108,6 @@ __all__ = [
     "Timeouts",
     "Tokens",
     "User",
+    "Worker",
+    "WorkerState",
 ]

@@ -10,6 +10,7 @@
     ├── NotFound               absent, or not to be seen by the caller
     ├── NameTaken, RequestIdReused
     ├── StateConflict, InUse   not now, in this state
+    ├── EtagMismatch           changed since it was read
     ├── Conflict               two changes met; the whole call may be repeated
     ├── RateLimited, QuotaExceeded
     ├── PositionExpired        the place to resume is not kept
@@ -160,6 +161,15 @@ class StateConflict(WeirError):
     """Not possible in the state that the resource is in."""
 
     reason: ClassVar[str] = "STATE_CONFLICT"
+
+
+class EtagMismatch(WeirError):
+    """It was changed by another call since it was read."""
+
+    reason: ClassVar[str] = "ETAG_MISMATCH"
+
+    def __init__(self, kind: str, name: object) -> None:
+        super().__init__(f"{kind} {str(name)!r} was changed since it was read; read it again and reapply")
 
 
 class InUse(WeirError):

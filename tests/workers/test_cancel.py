@@ -24,7 +24,7 @@ NEVER = {"path": "/nowhere/never"}
 
 
 async def cancel(fleet: Fleet, task_id: UUID, grace: timedelta = GRACE) -> None:
-    await fleet.engine.runtime.tasks.cancel(fleet.engine.caller, task_id, "enough", grace)
+    await fleet.engine.runtime.stopping.cancel(fleet.engine.caller, task_id, "enough", grace)
 
 
 async def stopped(fleet: Fleet, task_id: UUID) -> Task:

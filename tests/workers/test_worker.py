@@ -43,12 +43,12 @@ async def test_runs_what_it_is_given_and_tells_how_it_went(fleet: Fleet):
 
 async def test_p04_cancelled_means_stopped(fleet: Fleet, tmp_path: Path):
     await fleet.worker()
-    tasks, caller = fleet.engine.runtime.tasks, fleet.engine.caller
+    stopping, caller = fleet.engine.runtime.stopping, fleet.engine.caller
     given = {"path": str(tmp_path / "never")}
 
     willing = await fleet.submit("probe.until", given)
     await fleet.said(willing, "waiting")
-    await tasks.cancel(caller, willing, "enough", None)
+    await stopping.cancel(caller, willing, "enough", None)
     await fleet.until(willing, TaskState.CANCELLED)
     phases = [e.body["phase"] for e in await fleet.events(willing) if e.kind is EventKind.CANCEL]
     assert phases == [CancelPhase.REQUESTED, CancelPhase.SIGNALLED, CancelPhase.CONFIRMED]
@@ -62,7 +62,7 @@ async def test_p04_cancelled_means_stopped(fleet: Fleet, tmp_path: Path):
         async with asyncio.timeout(SECONDS):
             while name == "probe.blocked" and not blocked.exists():
                 await asyncio.sleep(0.02)
-        await tasks.cancel(caller, stubborn, "enough", timedelta(seconds=1))
+        await stopping.cancel(caller, stubborn, "enough", timedelta(seconds=1))
         await fleet.until(stubborn, TaskState.CANCELLED)
         assert not lives(pid), name
         phases = [e.body["phase"] for e in await fleet.events(stubborn) if e.kind is EventKind.CANCEL]

@@ -155,15 +155,14 @@ class Nurseries:
         self._up: dict[str, Nursery] = {}
         self._changed = asyncio.Event()
 
-    async def open(self, children: list[Child]) -> None:
-        """Start those that the packs of these children need; ChildGone."""
-        for child in children:
-            for task in child.tasks:
-                if not task["is_async"]:
-                    self._packs[task["name"]] = child.pack
-                    self._limits[task["name"]] = {key: task[key] for key in ("memory", "cpu_time")}
-        for pack in set(self._packs.values()):
-            self._up[pack] = await Nursery.start(pack, self._wards)
+    async def add(self, child: Child) -> None:
+        """Start the nursery of a child's pack, where it has `def` handlers; ChildGone."""
+        plain = [task for task in child.tasks if not task["is_async"]]
+        for task in plain:
+            self._packs[task["name"]] = child.pack
+            self._limits[task["name"]] = {key: task[key] for key in ("memory", "cpu_time")}
+        if plain:
+            self._up[child.pack] = await Nursery.start(child.pack, self._wards)
 
     def serve(self, task_type: str) -> bool:
         """True for the type of a `def` handler."""

@@ -10,7 +10,7 @@ import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +36,15 @@ def hold_folder() -> Generator[tuple[Path, int]]:
         os.close(lock)
 
 
-async def keep_clearing() -> None:
-    """Look every 10 s; until cancelled."""
+@contextlib.asynccontextmanager
+async def kept_clear() -> AsyncGenerator[None]:
+    """Look every 10 s, in the meantime."""
+    looking = asyncio.create_task(_keep_clearing())
+    yield
+    looking.cancel()
+
+
+async def _keep_clearing() -> None:
     while True:
         await asyncio.to_thread(sweep)
         await asyncio.sleep(_EVERY)

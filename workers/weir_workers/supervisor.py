@@ -9,15 +9,18 @@ children: nothing they still write would be accepted.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from redis.exceptions import RedisError
 
 from weir_core.errors import WeirError
+from weir_core.fleet.models import WorkerState
+from weir_core.fleet.service import FleetService
 from weir_core.queue import HintReader
 from weir_core.signals import Signals
 from weir_core.tasks.encoding import dump_cancellation
@@ -25,12 +28,12 @@ from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import AttemptLog, EventKind, state_body
 from weir_core.tasks.execution import Claimed, TaskExecution
 from weir_core.tasks.models import Failure, Task
-from weir_core.tasks.outcomes import Ended
-from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
+from weir_core.tasks.outcomes import Ended, past_deadline, timed_out
+from weir_core.tasks.states import CancelPhase, FailureKind, TaskState, TimeoutKind
 from weir_workers.child import Child, ChildGone
-from weir_workers.process import Nurseries, Process
+from weir_workers.crew import Crew
+from weir_workers.process import Process
 from weir_workers.recorder import Recorder
-from weir_workers.ward import Wards
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class Running:
     ended: bool = False
     phase: CancelPhase | None = None
     """How far its cancellation has come, as it is stored."""
+    heard: float = field(default_factory=time.monotonic)
     timers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @property
@@ -69,11 +73,10 @@ class Supervisor:
         worker_id: UUID,
         execution: TaskExecution,
         reader: HintReader,
-        signals: Signals,
-        children: list[Child],
+        crew: Crew,
         *,
-        nurseries: Nurseries,
-        wards: Wards,
+        signals: Signals,
+        fleet: FleetService,
         slots: int,
         heartbeat: timedelta,
     ) -> None:
@@ -81,16 +84,18 @@ class Supervisor:
         self._execution = execution
         self._reader = reader
         self._signals = signals
-        self._children = {child.pack: child for child in children}
-        self._nurseries = nurseries
-        self._wards = wards
-        self._packs = {task["name"]: child.pack for child in children for task in child.tasks}
-        self._types = {task["name"]: task["version"] for child in children for task in child.tasks}
+        self._fleet = fleet
+        self._children = {child.pack: child for child in crew.children}
+        self._nurseries = crew.nurseries
+        self._wards = crew.wards
+        self._packs = {task["name"]: child.pack for child in crew.children for task in child.tasks}
+        self._types = {task["name"]: task["version"] for child in crew.children for task in child.tasks}
         self._slots = slots
         self._heartbeat = heartbeat.total_seconds()
         self._running: dict[UUID, Running] = {}
         self._freed = asyncio.Event()
         self._draining = False
+        self._resting = False
         self._recorder = Recorder(execution, self._fenced)
         self._beside: set[asyncio.Task[None]] = set()
         self._cancels = asyncio.Lock()
@@ -121,11 +126,13 @@ class Supervisor:
     async def abandon(self) -> None:
         """The lease is lost: kill all children, and hand back what can still be handed back."""
         self._draining = True
-        for running in self._running.values():
+        held = list(self._running.values())
+        for running in held:
+            # Said before the kill: who sees the child end must not take that for a failure of the task.
             running.stopping = running.stopping or Ended(handed_back="the worker could not renew its lease")
         await self.kill_children()
-        for running in list(self._running.values()):
-            assert running.stopping
+        for running in held:
+            assert running.stopping is not None
             await self._finish(running, running.stopping, patient=False)
 
     async def kill_children(self) -> None:
@@ -134,7 +141,7 @@ class Supervisor:
 
     async def _claim(self) -> None:
         while not self._draining:
-            free = self._slots - len(self._running)
+            free = 0 if self._resting else self._slots - len(self._running)
             if not free:
                 self._freed.clear()
                 await self._freed.wait()
@@ -187,11 +194,11 @@ class Supervisor:
             self._end(running, Ended(handed_back="its process was being restarted"))
 
     def _hold(self, running: Running) -> None:
-        if self._running.setdefault(running.task.id, running) is running and not running.timers:
-            self._recorder.add(running.log)
-            limit = running.task.limits.attempt
-            if limit is not None:
-                running.timers.append(asyncio.create_task(self._time_out(running, limit)))
+        if self._running.get(running.task.id) is running:
+            return
+        self._running[running.task.id] = running
+        self._recorder.add(running.log)
+        running.timers += [asyncio.create_task(timer) for timer in self._limits(running)]
 
     async def _attend_process(self, running: Running, process: Process) -> None:
         async for message in process.messages():
@@ -241,13 +248,14 @@ class Supervisor:
                 running.log.add_progress(message["body"])
             case _:
                 running.log.add_log(message["body"])
+        running.heard = time.monotonic()
         self._recorder.changed(running.log)
 
     async def _hear(self) -> None:
         while True:
             try:
                 async for _ in self._signals.received(self._worker_id):
-                    await self._stop_cancelled()
+                    await self._obey()
             except (RedisError, OSError) as error:
                 _log.info("no signals are heard, cancels are looked for: %s", error)
             await asyncio.sleep(_PAUSE)
@@ -255,7 +263,20 @@ class Supervisor:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat)
-            await self._stop_cancelled()
+            await self._obey()
+
+    async def _obey(self) -> None:
+        """Look for what others ask of this worker: to stop tasks, to take no more."""
+        await self._stop_cancelled()
+        try:
+            ours = await self._fleet.get_worker(self._worker_id)
+        except WeirError as error:
+            _log.warning("orders wait: %s", error)
+            return
+        self._resting = ours.state is WorkerState.DRAINING
+        self._freed.set()
+        if self._resting and ours.drain_time is not None and ours.drain_time <= datetime.now(UTC):
+            await self._hand_back("the worker is drained")
 
     async def _stop_cancelled(self) -> None:
         try:
@@ -282,10 +303,36 @@ class Supervisor:
         await self._advance(running, CancelPhase.SIGNALLED)
         await self._stop(running, Ended(failure=failure), grace)
 
-    async def _time_out(self, running: Running, limit: timedelta) -> None:
+    def _limits(self, running: Running) -> list[Coroutine[Any, Any, None]]:
+        """What watches over the time limits of an attempt."""
+        limits, deadline = running.task.limits, running.task.deadline
+        timers: list[Coroutine[Any, Any, None]] = []
+        if limits.attempt is not None:
+            passed = timed_out(
+                TimeoutKind.ATTEMPT, f"the attempt ran longer than {limits.attempt}", limits.attempt
+            )
+            timers.append(self._time_out(running, limits.attempt, passed))
+        if limits.stall is not None:
+            timers.append(self._watch_stall(running, limits.stall))
+        if deadline is not None:
+            left = max(timedelta(0), deadline - datetime.now(UTC))
+            timers.append(self._time_out(running, left, past_deadline(running.task)))
+        return timers
+
+    async def _time_out(self, running: Running, limit: timedelta, passed: Failure) -> None:
         await asyncio.sleep(limit.total_seconds())
+        await self._stop_failed(running, passed)
+
+    async def _watch_stall(self, running: Running, limit: timedelta) -> None:
+        while (left := running.heard + limit.total_seconds() - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
+        message = f"no progress and no log line for {limit}"
+        await self._stop_failed(running, timed_out(TimeoutKind.STALL, message, limit))
+
+    async def _stop_failed(self, running: Running, passed: Failure) -> None:
         if running.stopping is None:
-            await self._stop(running, Ended(failure=_timed_out(limit)), running.task.limits.grace)
+            failure = replace(passed, log_tail=running.log.tail())
+            await self._stop(running, Ended(failure=failure), running.task.limits.grace)
 
     async def _stop(self, running: Running, ended: Ended, grace: timedelta) -> None:
         running.stopping = ended
@@ -323,11 +370,13 @@ class Supervisor:
         except (Fenced, WeirError) as error:
             _log.info("task %s: phase %s was not stored: %s", running.task.id, phase.name, error)
 
-    async def _hand_back_all(self, reason: str) -> None:
+    async def _hand_back(self, reason: str, most: timedelta = timedelta.max) -> None:
         for running in list(self._running.values()):
             if running.stopping is None:
-                grace = min(running.task.limits.grace, _HAND_BACK_GRACE)
-                await self._stop(running, Ended(handed_back=reason), grace)
+                await self._stop(running, Ended(handed_back=reason), min(running.task.limits.grace, most))
+
+    async def _hand_back_all(self, reason: str) -> None:
+        await self._hand_back(reason, _HAND_BACK_GRACE)
         while self._running:
             self._freed.clear()
             await self._freed.wait()
@@ -406,13 +455,6 @@ def _ended(running: Running, message: dict[str, Any]) -> Ended:
 def _gave_up(running: Running) -> Failure:
     message = "the handler was cancelled by its own code, or by a signal from elsewhere"
     return Failure(FailureKind.USER_ERROR, message, code="cancelled", log_tail=running.log.tail())
-
-
-def _timed_out(limit: timedelta) -> Failure:
-    detail = {"kind": "timeout", "timeout": "ATTEMPT", "seconds": limit.total_seconds()}
-    return Failure(
-        FailureKind.TIMEOUT, f"the attempt ran longer than {limit}", code="timeout.attempt", detail=detail
-    )
 
 
 def _died(worker_id: UUID, reason: str) -> Failure:

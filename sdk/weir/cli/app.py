@@ -21,9 +21,12 @@ from weir.cli.exits import EXITS
 _OWN = {
     "collections": "weir.cli.collections:command",
     "datasets": "weir.cli.datasets:command",
+    "keys": "weir.cli.keys:command",
     "login": "weir.cli.login:login",
     "logout": "weir.cli.login:logout",
+    "status": "weir.cli.status:command",
     "tasks": "weir.cli.tasks:command",
+    "users": "weir.cli.users:command",
 }
 
 

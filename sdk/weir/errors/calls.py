@@ -161,6 +161,10 @@ class Aborted(CallError):
     code = "ABORTED"
 
 
+class EtagMismatch(Aborted):
+    """It was changed since it was read; read it again and reapply the change."""
+
+
 class OutOfRange(CallError):
     """The place asked for is not there."""
 

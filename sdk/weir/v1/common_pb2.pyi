@@ -29,6 +29,11 @@ call safe to repeat. It is unique per principal and method, and kept as long
 as what it made: same content, the resource as it is now; other content,
 ALREADY_EXISTS with reason REQUEST_ID_REUSED. Empty: each call is a new one.
 
+Updates. `update_mask` names what to change, by full paths, `*` everything
+that callers set; it is required. `etag`, where given, must be the current
+one, else ABORTED; it covers only what callers set: a run does not change
+that of its collection. Deleting what was deleted before is no error.
+
 Waits. A `wait` in a request adds to the call's deadline.
 
 Streams. What an open stream may give is checked again every 2 s: it ends
@@ -91,6 +96,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS: the name is taken."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 32
     """ALREADY_EXISTS: the request id was used with other content."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 33
+    """ABORTED: the etag is not the current one; read again and reapply."""
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 34
     """ABORTED: two changes met; call again."""
     ERROR_REASON_STATE_CONFLICT: _ErrorReason.ValueType  # 40
@@ -153,6 +160,8 @@ ERROR_REASON_NAME_TAKEN: ErrorReason.ValueType  # 31
 """ALREADY_EXISTS: the name is taken."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 32
 """ALREADY_EXISTS: the request id was used with other content."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 33
+"""ABORTED: the etag is not the current one; read again and reapply."""
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 34
 """ABORTED: two changes met; call again."""
 ERROR_REASON_STATE_CONFLICT: ErrorReason.ValueType  # 40

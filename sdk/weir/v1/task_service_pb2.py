@@ -23,12 +23,15 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from weir.v1 import annotations_pb2 as weir_dot_v1_dot_annotations__pb2
 from weir.v1 import common_pb2 as weir_dot_v1_dot_common__pb2
 from weir.v1 import task_pb2 as weir_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aweir/v1/task_service.proto\x12\x07weir.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x19weir/v1/annotations.proto\x1a\x14weir/v1/common.proto\x1a\x12weir/v1/task.proto\"\xee\x01\n\x11SubmitTaskRequest\x12:\n\x07project\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^([a-z][a-z0-9-]{0,62})?$R\x07project\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x11.weir.v1.TaskSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\x12\x33\n\nrequest_id\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[!-~]{0,64}$R\trequestId\x12#\n\rvalidate_only\x18\x05 \x01(\x08R\x0cvalidateOnlyJ\x04\x08\x03\x10\x04R\x0eparent_task_id\"m\n\x12SubmitTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\"\xa1\x01\n\x0eGetTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12/\n\x04view\x18\x02 \x01(\x0e\x32\x11.weir.v1.TaskViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04view\x12;\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x04wait\"4\n\x0fGetTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\"\xc4\x01\n\x10ListTasksRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilter\x12/\n\x04view\x18\x05 \x01(\x0e\x32\x11.weir.v1.TaskViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04viewJ\x04\x08\x04\x10\x05R\x08order_by\"`\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\r.weir.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd5\x01\n\x11\x43\x61ncelTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12 \n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x12>\n\x05grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\xd8\x04\x32\x00R\x05grace\x12;\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x04wait\"y\n\x12\x43\x61ncelTaskResponse\x12\x39\n\x0c\x63\x61ncellation\x18\x01 \x01(\x0b\x32\x15.weir.v1.CancellationR\x0c\x63\x61ncellation\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x12.weir.v1.TaskStateR\x05state\"\xce\x01\n\x10WatchTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12\x19\n\x08\x66rom_seq\x18\x02 \x01(\x04R\x07\x66romSeq\x12;\n\x05kinds\x18\x03 \x03(\x0e\x32\x12.weir.v1.EventKindB\x11\xbaH\x0e\x92\x01\x0b\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05kinds\x12?\n\rmin_log_level\x18\x04 \x01(\x0e\x32\x11.weir.v1.LogLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0bminLogLevel\"\x9c\x01\n\x11WatchTaskResponse\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.weir.v1.TaskEventH\x00R\x05\x65vent\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x12.weir.v1.HeartbeatH\x00R\theartbeat\x12\x1f\n\x0bthrough_seq\x18\x03 \x01(\x04R\nthroughSeqB\x06\n\x04item\"\xdc\x02\n\x15ListTaskEventsRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12\x19\n\x08\x66rom_seq\x18\x04 \x01(\x04R\x07\x66romSeq\x12\x1e\n\ndescending\x18\x05 \x01(\x08R\ndescending\x12;\n\x05kinds\x18\x06 \x03(\x0e\x32\x12.weir.v1.EventKindB\x11\xbaH\x0e\x92\x01\x0b\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05kinds\x12?\n\rmin_log_level\x18\x07 \x01(\x0e\x32\x11.weir.v1.LogLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0bminLogLevel\x12\x18\n\x07\x61ttempt\x18\x08 \x01(\rR\x07\x61ttempt\"l\n\x16ListTaskEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.weir.v1.TaskEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n\x14ListTaskTypesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilterJ\x04\x08\x04\x10\x05R\x08order_by\"q\n\x15ListTaskTypesResponse\x12\x30\n\ntask_types\x18\x01 \x03(\x0b\x32\x11.weir.v1.TaskTypeR\ttaskTypes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"3\n\x12GetTaskTypeRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64R\x04name\"E\n\x13GetTaskTypeResponse\x12.\n\ttask_type\x18\x01 \x01(\x0b\x32\x11.weir.v1.TaskTypeR\x08taskType*N\n\x08TaskView\x12\x19\n\x15TASK_VIEW_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_VIEW_BASIC\x10\x01\x12\x12\n\x0eTASK_VIEW_FULL\x10\x02\x32\x81\x06\n\x0bTaskService\x12\x61\n\nSubmitTask\x12\x1a.weir.v1.SubmitTaskRequest\x1a\x1b.weir.v1.SubmitTaskResponse\"\x1a\xb2\xeb\x18\x16\n\x0ctasks.submit2\x06{type}\x12Q\n\x07GetTask\x12\x17.weir.v1.GetTaskRequest\x1a\x18.weir.v1.GetTaskResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12W\n\tListTasks\x12\x19.weir.v1.ListTasksRequest\x1a\x1a.weir.v1.ListTasksResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12\\\n\nCancelTask\x12\x1a.weir.v1.CancelTaskRequest\x1a\x1b.weir.v1.CancelTaskResponse\"\x15\x90\x02\x02\xb2\xeb\x18\x0e\n\x0ctasks.cancel\x12Y\n\tWatchTask\x12\x19.weir.v1.WatchTaskRequest\x1a\x1a.weir.v1.WatchTaskResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read0\x01\x12\x66\n\x0eListTaskEvents\x12\x1e.weir.v1.ListTaskEventsRequest\x1a\x1f.weir.v1.ListTaskEventsResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12\x63\n\rListTaskTypes\x12\x1d.weir.v1.ListTaskTypesRequest\x1a\x1e.weir.v1.ListTaskTypesResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12]\n\x0bGetTaskType\x12\x1b.weir.v1.GetTaskTypeRequest\x1a\x1c.weir.v1.GetTaskTypeResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aweir/v1/task_service.proto\x12\x07weir.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x19weir/v1/annotations.proto\x1a\x14weir/v1/common.proto\x1a\x12weir/v1/task.proto\"\x8b\x02\n\x11SubmitTaskRequest\x12:\n\x07project\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^([a-z][a-z0-9-]{0,62})?$R\x07project\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x11.weir.v1.TaskSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\x12\x31\n\x0eparent_task_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01R\x0cparentTaskId\x12\x33\n\nrequest_id\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[!-~]{0,64}$R\trequestId\x12#\n\rvalidate_only\x18\x05 \x01(\x08R\x0cvalidateOnly\"m\n\x12SubmitTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\"Y\n\x12SubmitTasksRequest\x12\x43\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.weir.v1.SubmitTaskRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x08requests\"\xd1\x01\n\x13SubmitTasksResponse\x12=\n\x07results\x18\x01 \x03(\x0b\x32#.weir.v1.SubmitTasksResponse.ResultR\x07results\x1a{\n\x06Result\x12;\n\tsubmitted\x18\x01 \x01(\x0b\x32\x1b.weir.v1.SubmitTaskResponseH\x00R\tsubmitted\x12*\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00R\x05\x65rrorB\x08\n\x06result\"\xa1\x01\n\x0eGetTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12/\n\x04view\x18\x02 \x01(\x0e\x32\x11.weir.v1.TaskViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04view\x12;\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x04wait\"4\n\x0fGetTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\"\xc4\x01\n\x10ListTasksRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilter\x12/\n\x04view\x18\x05 \x01(\x0e\x32\x11.weir.v1.TaskViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04viewJ\x04\x08\x04\x10\x05R\x08order_by\"`\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\r.weir.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd5\x01\n\x11\x43\x61ncelTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12 \n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x12>\n\x05grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\xd8\x04\x32\x00R\x05grace\x12;\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x04wait\"y\n\x12\x43\x61ncelTaskResponse\x12\x39\n\x0c\x63\x61ncellation\x18\x01 \x01(\x0b\x32\x15.weir.v1.CancellationR\x0c\x63\x61ncellation\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x12.weir.v1.TaskStateR\x05state\"\x7f\n\x12\x43\x61ncelTasksRequest\x12\"\n\x06\x66ilter\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xd0\x0fR\x06\x66ilter\x12 \n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x12#\n\rvalidate_only\x18\x03 \x01(\x08R\x0cvalidateOnly\"4\n\x13\x43\x61ncelTasksResponse\x12\x1d\n\ntask_count\x18\x01 \x01(\x04R\ttaskCount\"\xd6\x01\n\x10RetryTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x11.weir.v1.TaskSpecB\x06\xbaH\x03\xd8\x01\x03R\x04spec\x12;\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x33\n\nrequest_id\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[!-~]{0,64}$R\trequestId\"6\n\x11RetryTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\"\x87\x02\n\x11UpdateTaskRequest\x12)\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskB\x06\xbaH\x03\xd8\x01\x03R\x04task\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask:\x89\x01\xbaH\x85\x01\x1a\x82\x01\n\x0fupdate.complete\x12$task.id and update_mask are required\x1aIhas(this.task) && this.task.id != \'\' && this.update_mask.paths.size() > 0\"7\n\x12UpdateTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\"\xce\x01\n\x10WatchTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12\x19\n\x08\x66rom_seq\x18\x02 \x01(\x04R\x07\x66romSeq\x12;\n\x05kinds\x18\x03 \x03(\x0e\x32\x12.weir.v1.EventKindB\x11\xbaH\x0e\x92\x01\x0b\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05kinds\x12?\n\rmin_log_level\x18\x04 \x01(\x0e\x32\x11.weir.v1.LogLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0bminLogLevel\"\x9c\x01\n\x11WatchTaskResponse\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.weir.v1.TaskEventH\x00R\x05\x65vent\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x12.weir.v1.HeartbeatH\x00R\theartbeat\x12\x1f\n\x0bthrough_seq\x18\x03 \x01(\x04R\nthroughSeqB\x06\n\x04item\"\xdc\x02\n\x15ListTaskEventsRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12\x19\n\x08\x66rom_seq\x18\x04 \x01(\x04R\x07\x66romSeq\x12\x1e\n\ndescending\x18\x05 \x01(\x08R\ndescending\x12;\n\x05kinds\x18\x06 \x03(\x0e\x32\x12.weir.v1.EventKindB\x11\xbaH\x0e\x92\x01\x0b\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05kinds\x12?\n\rmin_log_level\x18\x07 \x01(\x0e\x32\x11.weir.v1.LogLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0bminLogLevel\x12\x18\n\x07\x61ttempt\x18\x08 \x01(\rR\x07\x61ttempt\"l\n\x16ListTaskEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.weir.v1.TaskEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"7\n\x12\x45xplainTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\"\xc4\x03\n\x13\x45xplainTaskResponse\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x12.weir.v1.TaskStateR\x05state\x12\x18\n\x07summary\x18\x02 \x01(\tR\x07summary\x12@\n\x08\x62lockers\x18\x03 \x03(\x0b\x32$.weir.v1.ExplainTaskResponse.BlockerR\x08\x62lockers\x12\x14\n\x05hints\x18\x05 \x03(\tR\x05hints\x1a\xf4\x01\n\x07\x42locker\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x14.weir.v1.BlockerKindR\x04kind\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12\x39\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tsinceTime\x12\x39\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tuntilTime\x12\x14\n\x05\x63ount\x18\x05 \x01(\x04R\x05\x63ount\x12\x19\n\x08task_ids\x18\x06 \x03(\tR\x07taskIdsJ\x04\x08\x04\x10\x05R\x14\x65stimated_start_time\"\x97\x01\n\x14ListTaskTypesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilterJ\x04\x08\x04\x10\x05R\x08order_by\"q\n\x15ListTaskTypesResponse\x12\x30\n\ntask_types\x18\x01 \x03(\x0b\x32\x11.weir.v1.TaskTypeR\ttaskTypes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"3\n\x12GetTaskTypeRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64R\x04name\"E\n\x13GetTaskTypeResponse\x12.\n\ttask_type\x18\x01 \x01(\x0b\x32\x11.weir.v1.TaskTypeR\x08taskType*N\n\x08TaskView\x12\x19\n\x15TASK_VIEW_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_VIEW_BASIC\x10\x01\x12\x12\n\x0eTASK_VIEW_FULL\x10\x02*\x83\x03\n\x0b\x42lockerKind\x12\x1c\n\x18\x42LOCKER_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x42LOCKER_KIND_START_TIME\x10\x01\x12\x1b\n\x17\x42LOCKER_KIND_DEPENDENCY\x10\x02\x12\x1c\n\x18\x42LOCKER_KIND_RETRY_DELAY\x10\x03\x12\x1c\n\x18\x42LOCKER_KIND_CONCURRENCY\x10\x04\x12\x1b\n\x17\x42LOCKER_KIND_RATE_LIMIT\x10\x05\x12\x1d\n\x19\x42LOCKER_KIND_QUEUE_PAUSED\x10\x06\x12\x1f\n\x1b\x42LOCKER_KIND_QUEUE_POSITION\x10\x07\x12\x1a\n\x16\x42LOCKER_KIND_NO_WORKER\x10\x08\x12\x1b\n\x17\x42LOCKER_KIND_CANCELLING\x10\n\x12\x15\n\x11\x42LOCKER_KIND_HELD\x10\x0c\"\x04\x08\t\x10\t\"\x04\x08\x0b\x10\x0b*\x11\x42LOCKER_KIND_DISK*\x14\x42LOCKER_KIND_PROJECT2\xf1\t\n\x0bTaskService\x12\x61\n\nSubmitTask\x12\x1a.weir.v1.SubmitTaskRequest\x1a\x1b.weir.v1.SubmitTaskResponse\"\x1a\xb2\xeb\x18\x16\n\x0ctasks.submit2\x06{type}\x12j\n\x0bSubmitTasks\x12\x1b.weir.v1.SubmitTasksRequest\x1a\x1c.weir.v1.SubmitTasksResponse\" \xb2\xeb\x18\x16\n\x0ctasks.submit2\x06{type}\xba\xeb\x18\x02\x08<\x12Q\n\x07GetTask\x12\x17.weir.v1.GetTaskRequest\x1a\x18.weir.v1.GetTaskResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12W\n\tListTasks\x12\x19.weir.v1.ListTasksRequest\x1a\x1a.weir.v1.ListTasksResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12\\\n\nCancelTask\x12\x1a.weir.v1.CancelTaskRequest\x1a\x1b.weir.v1.CancelTaskResponse\"\x15\x90\x02\x02\xb2\xeb\x18\x0e\n\x0ctasks.cancel\x12\x65\n\x0b\x43\x61ncelTasks\x12\x1b.weir.v1.CancelTasksRequest\x1a\x1c.weir.v1.CancelTasksResponse\"\x1b\x90\x02\x02\xb2\xeb\x18\x0e\n\x0ctasks.cancel\xba\xeb\x18\x02\x08<\x12^\n\tRetryTask\x12\x19.weir.v1.RetryTaskRequest\x1a\x1a.weir.v1.RetryTaskResponse\"\x1a\xb2\xeb\x18\x16\n\x0ctasks.submit2\x06{type}\x12\\\n\nUpdateTask\x12\x1a.weir.v1.UpdateTaskRequest\x1a\x1b.weir.v1.UpdateTaskResponse\"\x15\x90\x02\x02\xb2\xeb\x18\x0e\n\x0ctasks.submit\x12Y\n\tWatchTask\x12\x19.weir.v1.WatchTaskRequest\x1a\x1a.weir.v1.WatchTaskResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read0\x01\x12\x66\n\x0eListTaskEvents\x12\x1e.weir.v1.ListTaskEventsRequest\x1a\x1f.weir.v1.ListTaskEventsResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12]\n\x0b\x45xplainTask\x12\x1b.weir.v1.ExplainTaskRequest\x1a\x1c.weir.v1.ExplainTaskResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12\x63\n\rListTaskTypes\x12\x1d.weir.v1.ListTaskTypesRequest\x1a\x1e.weir.v1.ListTaskTypesResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12]\n\x0bGetTaskType\x12\x1b.weir.v1.GetTaskTypeRequest\x1a\x1c.weir.v1.GetTaskTypeResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,8 +42,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITTASKREQUEST'].fields_by_name['project']._serialized_options = b'\272H\035r\0332\031^([a-z][a-z0-9-]{0,62})?$'
   _globals['_SUBMITTASKREQUEST'].fields_by_name['spec']._loaded_options = None
   _globals['_SUBMITTASKREQUEST'].fields_by_name['spec']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SUBMITTASKREQUEST'].fields_by_name['parent_task_id']._loaded_options = None
+  _globals['_SUBMITTASKREQUEST'].fields_by_name['parent_task_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_SUBMITTASKREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_SUBMITTASKREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\021r\0172\r^[!-~]{0,64}$'
+  _globals['_SUBMITTASKSREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_SUBMITTASKSREQUEST'].fields_by_name['requests']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_GETTASKREQUEST'].fields_by_name['task_id']._loaded_options = None
   _globals['_GETTASKREQUEST'].fields_by_name['task_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETTASKREQUEST'].fields_by_name['view']._loaded_options = None
@@ -63,6 +70,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELTASKREQUEST'].fields_by_name['grace']._serialized_options = b'\272H\n\252\001\007\"\003\010\330\0042\000'
   _globals['_CANCELTASKREQUEST'].fields_by_name['wait']._loaded_options = None
   _globals['_CANCELTASKREQUEST'].fields_by_name['wait']._serialized_options = b'\272H\t\252\001\006\"\002\010<2\000'
+  _globals['_CANCELTASKSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_CANCELTASKSREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\007r\005\020\001\030\320\017'
+  _globals['_CANCELTASKSREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_CANCELTASKSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_RETRYTASKREQUEST'].fields_by_name['task_id']._loaded_options = None
+  _globals['_RETRYTASKREQUEST'].fields_by_name['task_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_RETRYTASKREQUEST'].fields_by_name['spec']._loaded_options = None
+  _globals['_RETRYTASKREQUEST'].fields_by_name['spec']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_RETRYTASKREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RETRYTASKREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\021r\0172\r^[!-~]{0,64}$'
+  _globals['_UPDATETASKREQUEST'].fields_by_name['task']._loaded_options = None
+  _globals['_UPDATETASKREQUEST'].fields_by_name['task']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_UPDATETASKREQUEST']._loaded_options = None
+  _globals['_UPDATETASKREQUEST']._serialized_options = b'\272H\205\001\032\202\001\n\017update.complete\022$task.id and update_mask are required\032Ihas(this.task) && this.task.id != \'\' && this.update_mask.paths.size() > 0'
   _globals['_WATCHTASKREQUEST'].fields_by_name['task_id']._loaded_options = None
   _globals['_WATCHTASKREQUEST'].fields_by_name['task_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_WATCHTASKREQUEST'].fields_by_name['kinds']._loaded_options = None
@@ -79,6 +100,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTASKEVENTSREQUEST'].fields_by_name['kinds']._serialized_options = b'\272H\016\222\001\013\030\001\"\007\202\001\004\020\001 \000'
   _globals['_LISTTASKEVENTSREQUEST'].fields_by_name['min_log_level']._loaded_options = None
   _globals['_LISTTASKEVENTSREQUEST'].fields_by_name['min_log_level']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_EXPLAINTASKREQUEST'].fields_by_name['task_id']._loaded_options = None
+  _globals['_EXPLAINTASKREQUEST'].fields_by_name['task_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_LISTTASKTYPESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTTASKTYPESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTTASKTYPESREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -89,54 +112,90 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETTASKTYPEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\006r\004\020\001\030d'
   _globals['_TASKSERVICE'].methods_by_name['SubmitTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['SubmitTask']._serialized_options = b'\262\353\030\026\n\014tasks.submit2\006{type}'
+  _globals['_TASKSERVICE'].methods_by_name['SubmitTasks']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['SubmitTasks']._serialized_options = b'\262\353\030\026\n\014tasks.submit2\006{type}\272\353\030\002\010<'
   _globals['_TASKSERVICE'].methods_by_name['GetTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['GetTask']._serialized_options = b'\220\002\001\262\353\030\014\n\ntasks.read'
   _globals['_TASKSERVICE'].methods_by_name['ListTasks']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['ListTasks']._serialized_options = b'\220\002\001\262\353\030\014\n\ntasks.read'
   _globals['_TASKSERVICE'].methods_by_name['CancelTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['CancelTask']._serialized_options = b'\220\002\002\262\353\030\016\n\014tasks.cancel'
+  _globals['_TASKSERVICE'].methods_by_name['CancelTasks']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['CancelTasks']._serialized_options = b'\220\002\002\262\353\030\016\n\014tasks.cancel\272\353\030\002\010<'
+  _globals['_TASKSERVICE'].methods_by_name['RetryTask']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['RetryTask']._serialized_options = b'\262\353\030\026\n\014tasks.submit2\006{type}'
+  _globals['_TASKSERVICE'].methods_by_name['UpdateTask']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['UpdateTask']._serialized_options = b'\220\002\002\262\353\030\016\n\014tasks.submit'
   _globals['_TASKSERVICE'].methods_by_name['WatchTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['WatchTask']._serialized_options = b'\220\002\001\262\353\030\014\n\ntasks.read'
   _globals['_TASKSERVICE'].methods_by_name['ListTaskEvents']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['ListTaskEvents']._serialized_options = b'\220\002\001\262\353\030\014\n\ntasks.read'
+  _globals['_TASKSERVICE'].methods_by_name['ExplainTask']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['ExplainTask']._serialized_options = b'\220\002\001\262\353\030\014\n\ntasks.read'
   _globals['_TASKSERVICE'].methods_by_name['ListTaskTypes']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['ListTaskTypes']._serialized_options = b'\220\002\001\262\353\030\014\n\ntasks.read'
   _globals['_TASKSERVICE'].methods_by_name['GetTaskType']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['GetTaskType']._serialized_options = b'\220\002\001\262\353\030\014\n\ntasks.read'
-  _globals['_TASKVIEW']._serialized_start=2568
-  _globals['_TASKVIEW']._serialized_end=2646
-  _globals['_SUBMITTASKREQUEST']._serialized_start=141
-  _globals['_SUBMITTASKREQUEST']._serialized_end=379
-  _globals['_SUBMITTASKRESPONSE']._serialized_start=381
-  _globals['_SUBMITTASKRESPONSE']._serialized_end=490
-  _globals['_GETTASKREQUEST']._serialized_start=493
-  _globals['_GETTASKREQUEST']._serialized_end=654
-  _globals['_GETTASKRESPONSE']._serialized_start=656
-  _globals['_GETTASKRESPONSE']._serialized_end=708
-  _globals['_LISTTASKSREQUEST']._serialized_start=711
-  _globals['_LISTTASKSREQUEST']._serialized_end=907
-  _globals['_LISTTASKSRESPONSE']._serialized_start=909
-  _globals['_LISTTASKSRESPONSE']._serialized_end=1005
-  _globals['_CANCELTASKREQUEST']._serialized_start=1008
-  _globals['_CANCELTASKREQUEST']._serialized_end=1221
-  _globals['_CANCELTASKRESPONSE']._serialized_start=1223
-  _globals['_CANCELTASKRESPONSE']._serialized_end=1344
-  _globals['_WATCHTASKREQUEST']._serialized_start=1347
-  _globals['_WATCHTASKREQUEST']._serialized_end=1553
-  _globals['_WATCHTASKRESPONSE']._serialized_start=1556
-  _globals['_WATCHTASKRESPONSE']._serialized_end=1712
-  _globals['_LISTTASKEVENTSREQUEST']._serialized_start=1715
-  _globals['_LISTTASKEVENTSREQUEST']._serialized_end=2063
-  _globals['_LISTTASKEVENTSRESPONSE']._serialized_start=2065
-  _globals['_LISTTASKEVENTSRESPONSE']._serialized_end=2173
-  _globals['_LISTTASKTYPESREQUEST']._serialized_start=2176
-  _globals['_LISTTASKTYPESREQUEST']._serialized_end=2327
-  _globals['_LISTTASKTYPESRESPONSE']._serialized_start=2329
-  _globals['_LISTTASKTYPESRESPONSE']._serialized_end=2442
-  _globals['_GETTASKTYPEREQUEST']._serialized_start=2444
-  _globals['_GETTASKTYPEREQUEST']._serialized_end=2495
-  _globals['_GETTASKTYPERESPONSE']._serialized_start=2497
-  _globals['_GETTASKTYPERESPONSE']._serialized_end=2566
-  _globals['_TASKSERVICE']._serialized_start=2649
-  _globals['_TASKSERVICE']._serialized_end=3418
+  _globals['_TASKVIEW']._serialized_start=4283
+  _globals['_TASKVIEW']._serialized_end=4361
+  _globals['_BLOCKERKIND']._serialized_start=4364
+  _globals['_BLOCKERKIND']._serialized_end=4751
+  _globals['_SUBMITTASKREQUEST']._serialized_start=233
+  _globals['_SUBMITTASKREQUEST']._serialized_end=500
+  _globals['_SUBMITTASKRESPONSE']._serialized_start=502
+  _globals['_SUBMITTASKRESPONSE']._serialized_end=611
+  _globals['_SUBMITTASKSREQUEST']._serialized_start=613
+  _globals['_SUBMITTASKSREQUEST']._serialized_end=702
+  _globals['_SUBMITTASKSRESPONSE']._serialized_start=705
+  _globals['_SUBMITTASKSRESPONSE']._serialized_end=914
+  _globals['_SUBMITTASKSRESPONSE_RESULT']._serialized_start=791
+  _globals['_SUBMITTASKSRESPONSE_RESULT']._serialized_end=914
+  _globals['_GETTASKREQUEST']._serialized_start=917
+  _globals['_GETTASKREQUEST']._serialized_end=1078
+  _globals['_GETTASKRESPONSE']._serialized_start=1080
+  _globals['_GETTASKRESPONSE']._serialized_end=1132
+  _globals['_LISTTASKSREQUEST']._serialized_start=1135
+  _globals['_LISTTASKSREQUEST']._serialized_end=1331
+  _globals['_LISTTASKSRESPONSE']._serialized_start=1333
+  _globals['_LISTTASKSRESPONSE']._serialized_end=1429
+  _globals['_CANCELTASKREQUEST']._serialized_start=1432
+  _globals['_CANCELTASKREQUEST']._serialized_end=1645
+  _globals['_CANCELTASKRESPONSE']._serialized_start=1647
+  _globals['_CANCELTASKRESPONSE']._serialized_end=1768
+  _globals['_CANCELTASKSREQUEST']._serialized_start=1770
+  _globals['_CANCELTASKSREQUEST']._serialized_end=1897
+  _globals['_CANCELTASKSRESPONSE']._serialized_start=1899
+  _globals['_CANCELTASKSRESPONSE']._serialized_end=1951
+  _globals['_RETRYTASKREQUEST']._serialized_start=1954
+  _globals['_RETRYTASKREQUEST']._serialized_end=2168
+  _globals['_RETRYTASKRESPONSE']._serialized_start=2170
+  _globals['_RETRYTASKRESPONSE']._serialized_end=2224
+  _globals['_UPDATETASKREQUEST']._serialized_start=2227
+  _globals['_UPDATETASKREQUEST']._serialized_end=2490
+  _globals['_UPDATETASKRESPONSE']._serialized_start=2492
+  _globals['_UPDATETASKRESPONSE']._serialized_end=2547
+  _globals['_WATCHTASKREQUEST']._serialized_start=2550
+  _globals['_WATCHTASKREQUEST']._serialized_end=2756
+  _globals['_WATCHTASKRESPONSE']._serialized_start=2759
+  _globals['_WATCHTASKRESPONSE']._serialized_end=2915
+  _globals['_LISTTASKEVENTSREQUEST']._serialized_start=2918
+  _globals['_LISTTASKEVENTSREQUEST']._serialized_end=3266
+  _globals['_LISTTASKEVENTSRESPONSE']._serialized_start=3268
+  _globals['_LISTTASKEVENTSRESPONSE']._serialized_end=3376
+  _globals['_EXPLAINTASKREQUEST']._serialized_start=3378
+  _globals['_EXPLAINTASKREQUEST']._serialized_end=3433
+  _globals['_EXPLAINTASKRESPONSE']._serialized_start=3436
+  _globals['_EXPLAINTASKRESPONSE']._serialized_end=3888
+  _globals['_EXPLAINTASKRESPONSE_BLOCKER']._serialized_start=3616
+  _globals['_EXPLAINTASKRESPONSE_BLOCKER']._serialized_end=3860
+  _globals['_LISTTASKTYPESREQUEST']._serialized_start=3891
+  _globals['_LISTTASKTYPESREQUEST']._serialized_end=4042
+  _globals['_LISTTASKTYPESRESPONSE']._serialized_start=4044
+  _globals['_LISTTASKTYPESRESPONSE']._serialized_end=4157
+  _globals['_GETTASKTYPEREQUEST']._serialized_start=4159
+  _globals['_GETTASKTYPEREQUEST']._serialized_end=4210
+  _globals['_GETTASKTYPERESPONSE']._serialized_start=4212
+  _globals['_GETTASKTYPERESPONSE']._serialized_end=4281
+  _globals['_TASKSERVICE']._serialized_start=4754
+  _globals['_TASKSERVICE']._serialized_end=6019
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from weir_core.columns import database_now, now_plus
 from weir_core.fleet.models import TaskType, Worker, WorkerState, scheduler, task_type, worker
 from weir_core.tasks.encoding import dump_limits, load_limits
+from weir_core.tasks.states import Priority
 
 # The newest version of each name.
 _newest = (
@@ -28,6 +29,7 @@ def _type(row: Row[Any]) -> TaskType:
         input_schema=row.input_schema,
         output_schema=row.output_schema,
         queue=row.queue,
+        priority=Priority(row.priority),
         permission=row.permission,
         limits=load_limits(row.limits),
     )
@@ -44,6 +46,7 @@ def _worker(row: Row[Any]) -> Worker:
         types=row.types,
         start_time=row.start_time,
         heartbeat_time=row.heartbeat_time,
+        drain_time=row.drain_time,
     )
 
 
@@ -80,6 +83,7 @@ async def save_type(tx: AsyncConnection, kind: TaskType) -> TaskType:
         "input_schema": kind.input_schema,
         "output_schema": kind.output_schema,
         "queue": kind.queue,
+        "priority": int(kind.priority),
         "permission": kind.permission,
         "limits": dump_limits(kind.limits),
     }
@@ -89,7 +93,7 @@ async def save_type(tx: AsyncConnection, kind: TaskType) -> TaskType:
         await tx.execute(insert(task_type).values(**values, update_time=database_now()))
         return kind
     # What is not part of the contract with callers follows the newest worker.
-    loose = {key: values[key] for key in ("description", "queue", "limits", "pack")}
+    loose = {key: values[key] for key in ("description", "queue", "priority", "limits", "pack")}
     await tx.execute(update(task_type).where(*same).values(**loose, update_time=database_now()))
     return _type(stored)
 
@@ -148,6 +152,40 @@ async def active_workers(tx: AsyncConnection) -> list[Worker]:
         worker.c.state == WorkerState.ACTIVE.value, worker.c.lease_expire >= database_now()
     )
     return [_worker(row) for row in await tx.execute(query)]
+
+
+async def list_workers(
+    tx: AsyncConnection, conditions: list[Any], after: UUID | None, limit: int
+) -> list[Worker]:
+    """Workers that live or were lost lately, the newest first."""
+    query = (
+        select(worker)
+        .where(worker.c.state != WorkerState.STOPPED.value, *conditions)
+        .order_by(worker.c.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(worker.c.id < after)
+    return [_worker(row) for row in await tx.execute(query)]
+
+
+async def order_drain(tx: AsyncConnection, worker_id: UUID, grace: timedelta | None) -> bool:
+    """Tell a live worker to take no more; False where there is no such one."""
+    drain_time: Any = None if grace is None else now_plus(grace)
+    return await _order(tx, worker_id, WorkerState.DRAINING, drain_time)
+
+
+async def order_work(tx: AsyncConnection, worker_id: UUID) -> bool:
+    """Tell a live worker to take tasks again; False where there is no such one."""
+    return await _order(tx, worker_id, WorkerState.ACTIVE, None)
+
+
+async def _order(tx: AsyncConnection, worker_id: UUID, state: WorkerState, drain_time: Any) -> bool:
+    lives = worker.c.state.in_([WorkerState.ACTIVE.value, WorkerState.DRAINING.value])
+    result = await tx.execute(
+        update(worker).where(worker.c.id == worker_id, lives).values(state=state.value, drain_time=drain_time)
+    )
+    return result.rowcount == 1
 
 
 async def forget_workers(tx: AsyncConnection, older_than: timedelta) -> None:

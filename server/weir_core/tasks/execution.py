@@ -10,17 +10,18 @@ from uuid import UUID
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from weir_core.columns import now_plus
 from weir_core.db import Database
 from weir_core.events import LiveEvents
 from weir_core.ids import new_id
 from weir_core.tasks import repository
-from weir_core.tasks.encoding import dump_cancellation, dump_failure
+from weir_core.tasks.encoding import dump_cancellation
+from weir_core.tasks.ending import close_attempt
 from weir_core.tasks.errors import Fenced
-from weir_core.tasks.events import RESERVE, AttemptLog, Event, EventKind, Numbering, state_body
+from weir_core.tasks.events import RESERVE, AttemptLog, Event, EventKind, state_body
 from weir_core.tasks.models import Cancellation, Task
-from weir_core.tasks.outcomes import Ended, Verdict, judge, outcome_body
-from weir_core.tasks.states import TERMINAL, CancelPhase, TaskState
+from weir_core.tasks.outcomes import Ended
+from weir_core.tasks.promotion import Promotion
+from weir_core.tasks.states import CancelPhase, TaskState
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +39,10 @@ class Claimed:
 class TaskExecution:
     """What a worker does to the tasks that it holds."""
 
-    def __init__(self, db: Database, live: LiveEvents) -> None:
+    def __init__(self, db: Database, live: LiveEvents, promotion: Promotion) -> None:
         self._db = db
         self._live = live
+        self._promotion = promotion
 
     async def claim(self, task_ids: Iterable[UUID], worker_id: UUID, types: dict[str, int]) -> list[Claimed]:
         """Take those of the tasks that can still be had."""
@@ -120,72 +122,29 @@ class TaskExecution:
 
         log.add(EventKind.CANCEL, dump_cancellation(await self._db.write(work)))
 
+    async def checkpoint(self, log: AttemptLog, value: Any) -> None:
+        """Keep what the next attempt may go on from, in place of what was kept before; Fenced."""
+
+        async def work(tx: AsyncConnection) -> None:
+            await repository.fence(tx, log.task_id, log.attempt)
+            await repository.change(tx, log.task_id, {"checkpoint": value})
+
+        await self._db.write(work)
+
     async def finish(self, log: AttemptLog, ended: Ended) -> Task:
         """Store how the attempt ended, and where that takes its task; Fenced."""
         log.number_all()
-        task, events = await self._db.write(
-            lambda tx: close(tx, log.task_id, log.attempt, log.unarchived(), ended)
+        closed = await self._db.write(
+            lambda tx: close_attempt(tx, log.task_id, log.attempt, log.unarchived(), ended)
         )
-        await self._tell(log, task, events)
-        return task
-
-    async def _tell(self, log: AttemptLog, task: Task, events: list[Event]) -> None:
         try:
             await self._live.append(log)
-            await self._live.announce(task.id, [event for event in events if event.seq > log.last_seq])
-            await self._live.drop(task.id, log.attempt)
+            await self._live.drop(log.task_id, log.attempt)
         except (RedisError, OSError) as error:
-            _log.info("watchers were not told of the end of task %s: %s", task.id, error)
-
-
-async def close(
-    tx: AsyncConnection,
-    task_id: UUID,
-    attempt: int,
-    events: list[Event],
-    ended: Ended,
-    *,
-    fenced: bool = True,
-) -> tuple[Task, list[Event]]:
-    """End an attempt; `events` are those of it that are not archived, a gap included."""
-    if fenced:
-        await repository.fence(tx, task_id, attempt, cancelling=True)
-    found = await repository.lock(tx, task_id)
-    if found is None or found.attempt != attempt or found.state in TERMINAL:
-        raise Fenced(f"attempt {attempt} of task {task_id} is not the newest one")
-    verdict = judge(found, ended)
-    await repository.end_attempt(tx, task_id, attempt, ended.failure and verdict.failure, verdict.delay)
-    found = replace(found, attempts=await repository.attempts_of(tx, task_id))
-    numbering = Numbering(found.last_seq, attempt)
-    numbering.keep(events)
-    _add_end(numbering, found, verdict, ended)
-    await repository.change(tx, task_id, _values(found, verdict, ended, numbering.last_seq))
-    await repository.insert_events(tx, {task_id: numbering.events})
-    return replace(
-        found, state=verdict.state, failure=verdict.failure, last_seq=numbering.last_seq
-    ), numbering.events
-
-
-def _add_end(numbering: Numbering, found: Task, verdict: Verdict, ended: Ended) -> None:
-    if verdict.cancellation is not None:
-        numbering.add(EventKind.CANCEL, dump_cancellation(verdict.cancellation))
-    outcome = outcome_body(found, verdict, ended.output) if verdict.state in TERMINAL else None
-    numbering.add(EventKind.STATE, state_body(found.state, verdict.state, verdict.reason, outcome))
-
-
-def _values(found: Task, verdict: Verdict, ended: Ended, last_seq: int) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "state": int(verdict.state),
-        "last_seq": last_seq,
-        "charged": max(found.charged, verdict.charged),
-        "failure": dump_failure(verdict.failure),
-    }
-    if verdict.cancellation is not None:
-        values["cancellation"] = dump_cancellation(verdict.cancellation)
-    if verdict.state in TERMINAL:
-        return values | {"output": ended.output, "end_time": datetime.now(UTC)}
-    assert verdict.delay is not None
-    return values | {"due_time": now_plus(verdict.delay)}
+            _log.info("watchers were not told of the end of task %s: %s", log.task_id, error)
+        unsaid = [event for event in closed.events if event.seq > log.last_seq]
+        await self._promotion.after(replace(closed, events=unsaid))
+        return closed.task
 
 
 async def _archive(tx: AsyncConnection, log: AttemptLog, events: list[Event]) -> None:

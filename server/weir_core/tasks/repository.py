@@ -5,18 +5,57 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Row,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.mysql import insert as mysql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import visitors
 
-from weir_core.columns import database_now, insert_new, micros, now_plus
+from weir_core.columns import database_now, micros, now_plus
 from weir_core.fleet.models import WorkerState, worker
+from weir_core.ids import first_id
 from weir_core.principals import creator_of
-from weir_core.tasks.encoding import dump_failure, load_cancellation, load_failure, load_limits
+from weir_core.tasks.encoding import (
+    dump_failure,
+    load_cancellation,
+    load_concurrency,
+    load_dependencies,
+    load_failure,
+    load_limits,
+)
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import RESERVE, Event, decode, encode
-from weir_core.tasks.models import Attempt, Failure, Task, attempt, task, task_event
-from weir_core.tasks.states import HELD, TERMINAL, TaskState
+from weir_core.tasks.gates import queue_gate
+from weir_core.tasks.models import (
+    NEVER,
+    Attempt,
+    Failure,
+    Task,
+    attempt,
+    gate,
+    task,
+    task_dependency,
+    task_event,
+    task_label,
+    task_stop,
+)
+from weir_core.tasks.states import HELD, TERMINAL, Priority, TaskState
 
+# Between a task's id and its time of creation.
+_SLACK = timedelta(seconds=1)
 _CHUNKS = 16
 _NEWEST_ATTEMPTS = 100
 
@@ -49,7 +88,20 @@ def _task(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
         limits=load_limits(row.limits),
         creator=creator_of(row),
         create_time=row.create_time,
+        priority=Priority(4 - row.turn),
         start_after=row.start_after,
+        deadline=row.deadline,
+        retention=None if row.retention is None else timedelta(seconds=row.retention),
+        depends_on=load_dependencies(row.depends_on),
+        concurrency=load_concurrency(row.concurrency),
+        parent_id=row.parent_id,
+        retry_of=row.retry_of,
+        crashes=row.crashes,
+        holds=row.holds,
+        parked_on=row.parked_on,
+        needed=bool(row.needed),
+        expire_time=row.alarm_time if TaskState(row.state) in TERMINAL else None,
+        checkpoint=getattr(row, "checkpoint", None),
         worker_id=row.worker_id,
         input=getattr(row, "input", None),
         output=getattr(row, "output", None),
@@ -62,19 +114,50 @@ def _task(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
     )
 
 
-_BASIC = [column for column in task.c if column.name not in {"input", "output"}]
+_BASIC = [column for column in task.c if column.name not in {"input", "output", "checkpoint"}]
+_CLAIMED = task.c.state.in_([int(state) for state in HELD])
+
 CONFIRM: Final = timedelta(seconds=5)
 """How long after a lost lease it is certain that its worker's processes were killed on their own machine."""
 
-_HELD = task.c.state.in_([int(state) for state in HELD])
+
+async def insert_tasks(tx: AsyncConnection, rows: list[dict[str, Any]]) -> set[UUID]:
+    """Store new tasks with their labels; answers those whose request key was not taken."""
+    keyed = any(row["request_key"] is not None for row in rows)
+    if not keyed:
+        await tx.execute(insert(task), rows)
+        stored = {row["id"] for row in rows}
+    else:
+        if tx.dialect.name == "sqlite":
+            await tx.execute(sqlite_insert(task).on_conflict_do_nothing(), rows)
+        else:
+            await tx.execute(mysql_insert(task).on_duplicate_key_update({"id": task.c.id}), rows)
+        ids = [row["id"] for row in rows]
+        stored = set((await tx.execute(select(task.c.id).where(task.c.id.in_(ids)))).scalars())
+    labels = [
+        {"name": name, "value": value, "task_id": row["id"]}
+        for row in rows
+        if row["id"] in stored
+        for name, value in row["labels"].items()
+    ]
+    if labels:
+        await tx.execute(insert(task_label), labels)
+    return stored
 
 
-async def insert_task(tx: AsyncConnection, values: dict[str, Any]) -> bool:
-    """Store a new task; False where its request key is taken."""
-    if values["request_key"] is not None:
-        return await insert_new(tx, task, values)
-    await tx.execute(insert(task), values)
-    return True
+async def set_labels(tx: AsyncConnection, task_id: UUID, labels: dict[str, str]) -> None:
+    """Replace a task's labels."""
+    await tx.execute(delete(task_label).where(task_label.c.task_id == task_id))
+    rows = [{"name": name, "value": value, "task_id": task_id} for name, value in labels.items()]
+    if rows:
+        await tx.execute(insert(task_label), rows)
+
+
+def has_label(name: str, value: str) -> ColumnElement[bool]:
+    """True of tasks with that label."""
+    return exists().where(
+        task_label.c.name == name, task_label.c.value == value, task_label.c.task_id == task.c.id
+    )
 
 
 async def by_request_key(tx: AsyncConnection, key: bytes) -> tuple[Task, bytes] | None:
@@ -93,6 +176,21 @@ async def lock(tx: AsyncConnection, task_id: UUID) -> Task | None:
     """A task as it is now, kept as it is until the transaction ends."""
     await tx.execute(update(task).where(task.c.id == task_id).values(last_seq=task.c.last_seq))
     return await get(tx, task_id)
+
+
+def created_about(op: str, instant: datetime) -> ColumnElement[bool]:
+    """What ids say of the time of creation: they begin with it, in milliseconds."""
+    if op.startswith("<"):
+        return task.c.id < first_id(instant + _SLACK)
+    return task.c.id >= first_id(instant - _SLACK)
+
+
+async def lock_many(tx: AsyncConnection, task_ids: list[UUID]) -> list[Task]:
+    """Some tasks as they are now, by id, kept so until the transaction ends; without their inputs."""
+    wanted = sorted(set(task_ids))
+    await tx.execute(update(task).where(task.c.id.in_(wanted)).values(last_seq=task.c.last_seq))
+    query = select(*_BASIC).where(task.c.id.in_(wanted), task.c.is_delete.is_(False)).order_by(task.c.id)
+    return [_task(row) for row in await tx.execute(query)]
 
 
 async def attempts_of(tx: AsyncConnection, task_id: UUID) -> list[Attempt]:
@@ -132,7 +230,28 @@ async def list_tasks(
     )
     if after is not None:
         query = query.where(task.c.id < after)
+        # MySQL and MariaDB walk the index of an equality from its end, through all pages before this one,
+        # unless they are told to take a range of it.
+        if indexes := _indexes_for(conditions):
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mysql")
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mariadb")
     return [_task(row) for row in await tx.execute(query)]
+
+
+def _indexes_for(conditions: list[Any]) -> list[str]:
+    """The indexes that give a list its order within what the conditions compare."""
+    compared = {
+        element.name
+        for condition in conditions
+        for element in visitors.iterate(condition)
+        if isinstance(element, Column) and element.table is task
+    }
+    return sorted(
+        str(index.name)
+        for index in task.indexes
+        if (columns := [column.name for column in index.columns])[-1] == "id"
+        and compared >= set(columns[:-1])
+    )
 
 
 async def inputs_of(tx: AsyncConnection, task_ids: list[UUID]) -> dict[UUID, Task]:
@@ -159,10 +278,11 @@ async def claim(
         *(and_(task.c.type == name, task.c.type_version <= version) for name, version in types.items())
     )
     active = exists().where(worker.c.id == worker_id, worker.c.state == WorkerState.ACTIVE.value)
+    stopped = exists().where(gate.c.name == literal(queue_gate("")) + task.c.queue, gate.c.paused)
     # MySQL assigns from left to right, with what stands to the left changed already.
     await tx.execute(
         update(task)
-        .where(task.c.id.in_(sorted(task_ids)), task.c.state == int(TaskState.QUEUED), able, active)
+        .where(task.c.id.in_(sorted(task_ids)), task.c.state == int(TaskState.QUEUED), able, active, ~stopped)
         .ordered_values(
             (task.c.reserved_seq, task.c.last_seq + 1 + RESERVE),
             (task.c.last_seq, task.c.last_seq + 1),
@@ -272,33 +392,6 @@ async def read_events_back(tx: AsyncConnection, task_id: UUID, to_seq: int) -> l
     return [event for chunk in chunks for event in reversed(decode(chunk)) if event.first_seq <= to_seq]
 
 
-async def due(tx: AsyncConnection, limit: int) -> list[Task]:
-    """PENDING tasks whose time has come."""
-    query = (
-        select(*_BASIC)
-        .where(task.c.state == int(TaskState.PENDING), task.c.due_time <= database_now())
-        .order_by(task.c.due_time)
-        .limit(limit)
-    )
-    return [_task(row) for row in await tx.execute(query)]
-
-
-async def unhinted(tx: AsyncConnection, silence: timedelta, limit: int) -> list[tuple[UUID, int, str, str]]:
-    """QUEUED tasks whose queue was not told of them lately: id, attempt, queue, pack."""
-    query = (
-        select(task.c.id, task.c.attempt, task.c.queue, task.c.pack)
-        .where(task.c.state == int(TaskState.QUEUED), task.c.hint_time <= now_plus(-silence))
-        .order_by(task.c.hint_time)
-        .limit(limit)
-    )
-    return [(row.id, row.attempt, row.queue, row.pack) for row in await tx.execute(query)]
-
-
-async def note_hints(tx: AsyncConnection, task_ids: list[UUID]) -> None:
-    """Note that the queue was told of some tasks just now."""
-    await tx.execute(update(task).where(task.c.id.in_(sorted(task_ids))).values(hint_time=database_now()))
-
-
 async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
     """Tasks held by workers that are lost or have stopped: id and attempt.
 
@@ -309,11 +402,20 @@ async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
     query = (
         select(task.c.id, task.c.attempt)
         .join(worker, worker.c.id == task.c.worker_id)
-        .where(gone, _HELD, (task.c.state == int(TaskState.RUNNING)) | certain)
+        .where(gone, _CLAIMED, (task.c.state == int(TaskState.RUNNING)) | certain)
         .order_by(task.c.id)
         .limit(limit)
     )
     return [(row.id, row.attempt) for row in await tx.execute(query)]
+
+
+async def held_by(tx: AsyncConnection, worker_ids: list[UUID]) -> dict[UUID, list[UUID]]:
+    """The tasks that each of some workers holds."""
+    held: dict[UUID, list[UUID]] = {}
+    query = select(task.c.worker_id, task.c.id).where(task.c.worker_id.in_(worker_ids), _CLAIMED)
+    for row in await tx.execute(query.order_by(task.c.id)):
+        held.setdefault(row.worker_id, []).append(row.id)
+    return held
 
 
 async def cancelling(tx: AsyncConnection, worker_id: UUID) -> list[UUID]:
@@ -341,13 +443,29 @@ async def oldest_queued(tx: AsyncConnection) -> timedelta | None:
     return None if row is None else timedelta(microseconds=max(0, row))
 
 
-def new_row(values: dict[str, Any], due_time: datetime) -> dict[str, Any]:
-    """The row of a task that nobody has touched yet."""
+def new_row(values: dict[str, Any], due_time: datetime | None) -> dict[str, Any]:
+    """The row of a task that nobody has touched yet; without a due time it waits for something else."""
+    due = NEVER if due_time is None else micros(due_time)
     return values | {
         "attempt": 0,
         "charged": 0,
-        "due_time": micros(due_time),
-        "hint_time": micros(due_time),
+        "crashes": 0,
+        "needed": False,
+        "due_time": due,
+        "hint_time": due,
         "reserved_seq": 0,
         "is_delete": False,
     }
+
+
+async def remove(tx: AsyncConnection, task_ids: list[UUID]) -> None:
+    """Remove ended tasks with all that belongs to them."""
+    for table, column in (
+        (task_event, task_event.c.task_id),
+        (attempt, attempt.c.task_id),
+        (task_label, task_label.c.task_id),
+        (task_dependency, task_dependency.c.task_id),
+        (task_stop, task_stop.c.task_id),
+        (task, task.c.id),
+    ):
+        await tx.execute(delete(table).where(column.in_(task_ids)))

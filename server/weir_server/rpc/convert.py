@@ -1,16 +1,19 @@
 """What all services convert: times, durations, JSON, principals."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from weir.v1 import common_pb2
+from weir_core.errors import InvalidArgument
 from weir_core.principals import Principal
 
 _WHOLE: Final = 2**53
@@ -52,6 +55,16 @@ def struct(value: dict[str, Any] | None) -> Struct | None:
 def json_object(message: Struct) -> dict[str, Any]:
     """The object in a Struct; whole numbers come back as integers."""
     return _whole(MessageToDict(message))
+
+
+def masked(mask: FieldMask, known: Collection[str]) -> frozenset[str]:
+    """The fields that an update names; `*` stands for all that can be changed."""
+    for place, path in enumerate(mask.paths):
+        if path != "*" and path not in known:
+            raise InvalidArgument.at(
+                f"update_mask.paths[{place}]", f"must be one of {', '.join(known)} or *, not {path!r}"
+            )
+    return frozenset(known) if "*" in mask.paths else frozenset(mask.paths)
 
 
 def principal(value: Principal) -> common_pb2.Principal:
