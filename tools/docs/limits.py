@@ -84,7 +84,7 @@ def _tasks() -> _Rows:
         ("input of a task", size(_of("weir_core.tasks.validation", "MAX_INPUT")), _INVALID),
         (
             "output of a task",
-            size(_of("weir_workers.runner", "_MAX_OUTPUT")),
+            size(_of("weir_workers.results", "_MAX_OUTPUT")),
             "the attempt fails: USER_ERROR, code `output.size`",
         ),
         (

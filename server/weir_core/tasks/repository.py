@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, Row, delete, exists, func, insert, select, update
@@ -99,6 +99,9 @@ def task_of(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
 
 BASIC = [column for column in task.c if column.name not in {"input", "output", "checkpoint"}]
 _CLAIMED = task.c.state.in_([int(state) for state in HELD])
+
+CONFIRM: Final = timedelta(seconds=5)
+"""How long after a lost lease it is certain that its worker's processes were killed on their own machine."""
 
 
 async def set_labels(tx: AsyncConnection, task_id: UUID, labels: dict[str, str]) -> None:
@@ -278,11 +281,16 @@ async def read_events_back(tx: AsyncConnection, task_id: UUID, to_seq: int) -> l
 
 
 async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
-    """Tasks held by workers that are lost or have stopped: id and attempt."""
-    gone = select(worker.c.id).where(worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value]))
+    """Tasks held by workers that are lost or have stopped: id and attempt.
+
+    One that is being cancelled is ended for good by this: it waits until nothing of it can run.
+    """
+    gone = worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value])
+    certain = (worker.c.state == WorkerState.STOPPED.value) | (worker.c.lease_expire < now_plus(-CONFIRM))
     query = (
         select(task.c.id, task.c.attempt)
-        .where(task.c.worker_id.in_(gone), _CLAIMED)
+        .join(worker, worker.c.id == task.c.worker_id)
+        .where(gone, _CLAIMED, (task.c.state == int(TaskState.RUNNING)) | certain)
         .order_by(task.c.id)
         .limit(limit)
     )
