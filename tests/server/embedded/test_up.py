@@ -192,6 +192,6 @@ class TestFreePort:
         address = free_port(f"{host}:0")
         name, _, port = address.rpartition(":")
         assert (name, free_port(address)) == (host, address)
-        taken = pytest.raises(UpFailed, match=f"--listen {address}: Address already in use; choose another")
-        with socket.create_server((host, int(port))), taken:
+        taken = f"--listen {address}: Address already in use; choose another"
+        with socket.create_server((host, int(port))), pytest.raises(UpFailed, match=taken):
             free_port(address)
