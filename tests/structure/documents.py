@@ -39,6 +39,10 @@ class Document:
         """All but the fenced blocks."""
         return _FENCE.sub("", self.text)
 
+    def part(self, heading: str) -> str:
+        """What stands below a heading, to the next one."""
+        return self.text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
     @property
     def spans(self) -> list[str]:
         """What stands between backticks in the prose."""

@@ -123,6 +123,16 @@ def test_what_messages_refer_to_is_there():
     assert {name for name in named if not Path(ROOT / name).exists()} == set()
 
 
+def test_the_log_lines_that_are_quoted_are_written():
+    told = BY_NAME["docs/operate.md"].part("When a part dies")
+    quoted = {span for span in re.findall(r"`([^`]+)`", told) if " " in span and not span.startswith("weir ")}
+    sources = "".join(
+        path.read_text() for top in ("server", "workers") for path in (ROOT / top).rglob("*.py")
+    )
+    assert len(quoted) > 3
+    assert {text for text in quoted if text not in sources} == set()
+
+
 def test_the_readme_leads_to_every_document():
     linked = set(BY_NAME["README.md"].links)
     assert {name for name in BY_NAME if name.startswith("docs/")} <= linked

@@ -34,10 +34,16 @@ def _calls() -> _Rows:
         ("any other request", size(_of(f"{server}.call", "_SMALL")), _REFUSED),
         ("depth of JSON in a request", str(_of(f"{server}.json_values", "DEPTH")), _INVALID),
         ("JSON values in a request", f"{_of(f'{server}.json_values', 'VALUES'):,}", _INVALID),
+        ("answer", "3 MiB", "the page ends before it; its token leads on"),
         (
             "entries of a page",
             f"{_of('weir_core.paging', 'LARGEST_SIZE'):,}",
-            "a larger `page_size` is lowered; 0 means 50",
+            f"a larger `page_size` is lowered; 0 means {_of('weir_core.paging', 'DEFAULT_SIZE')}",
+        ),
+        (
+            "tasks of a page in the FULL view",
+            str(_of("weir_server.rpc.task_service", "_WHOLE")),
+            "as above",
         ),
         (
             "life of a page token",
@@ -83,7 +89,7 @@ def _tasks() -> _Rows:
         ),
         (
             "attempts shown with a task",
-            f"{_of('weir_core.tasks.repository', '_NEWEST_ATTEMPTS')}",
+            f"{_of('weir_core.tasks.hot_repository', 'NEWEST_ATTEMPTS')}",
             "the newest ones",
         ),
         ("stack trace of a failure", size(_of("weir_workers.failures", "_STACK")), "its end is kept"),

@@ -25,6 +25,9 @@ _LINES: Final = 50_000
 _TAIL_LINES: Final = 50
 _TAIL_BYTES: Final = 16_384
 _TEXT: Final = 16_384
+# Making one takes longer than a chunk. Each is used by the thread of the event loop alone.
+_COMPRESSOR: Final = zstandard.ZstdCompressor(level=3)
+_DECOMPRESSOR: Final = zstandard.ZstdDecompressor()
 
 
 class EventKind(StrEnum):
@@ -60,12 +63,12 @@ class Event:
 
 def encode(events: list[Event]) -> bytes:
     """Events as compressed JSON."""
-    return zstandard.compress(dump(events), 3)
+    return _COMPRESSOR.compress(dump(events))
 
 
 def decode(chunk: bytes) -> list[Event]:
     """Events from compressed JSON."""
-    return load(zstandard.decompress(chunk))
+    return load(_DECOMPRESSOR.decompress(chunk))
 
 
 def dump(events: list[Event]) -> bytes:
@@ -159,6 +162,11 @@ class AttemptLog:
     def last_seq(self) -> int:
         """The newest number used."""
         return self._last_seq
+
+    @property
+    def streamed(self) -> bool:
+        """True where something of it was sent, so that there is a live stream."""
+        return self.sent_seq >= self._first.seq
 
     def add_progress(self, body: dict[str, Any]) -> None:
         """Take progress; what was told before and is not numbered yet is replaced."""
