@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
-_TRIES: Final = 4
+TRIES: Final = 4
 _READ_SECONDS: Final = 10.0
 _WRITE_SECONDS: Final = 15.0
 # Deadlock, lock wait timeout, and MariaDB's "record has changed since last read".
@@ -44,9 +44,11 @@ _DOWN: Final = {1040, 1053}
 _CLIENT_LOST: Final = 2000
 # A connection that was used so lately is taken to stand.
 _RESTED_SECONDS: Final = 1.0
-# A process that was frozen inside a transaction must not keep others from its rows; MySQL has no such limit.
+# To intersect two long index ranges takes longer than to walk the one that gives the order. A process that
+# was frozen inside a transaction must not keep others from its rows; MySQL has no such limit.
 _MYSQL_SESSION: Final = (
-    "SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00'"
+    "SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00', "
+    "optimizer_switch = 'index_merge_intersection=off'"
     " /*M!100304 , idle_write_transaction_timeout = 10 */"
 )
 
@@ -80,26 +82,26 @@ class Database:
         except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
             raise _translate(error) from error
 
-    async def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction; again where it met another one."""
+    async def write(self, work: Work[T], *, tries: int = TRIES) -> T:
+        """Run `work` in a transaction; again, as often as is said, where it met another one."""
         limit = asyncio.timeout(_WRITE_SECONDS)
         try:
             async with limit:
-                return await self._write(work)
+                return await self._write(work, tries)
         except TimeoutError:
             if limit.expired():
                 raise DependencyDown("db") from None
             raise
 
-    async def _write(self, work: Work[T]) -> T:
-        for attempt in range(_TRIES):
+    async def _write(self, work: Work[T], tries: int) -> T:
+        for attempt in range(tries):
             try:
                 if self._lock is None:
                     return await self._once(work)
                 async with self._lock.held():
                     return await self._once(work)
             except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-                if not (_met(error) or _lost(error)) or attempt == _TRIES - 1:
+                if not (_met(error) or _lost(error)) or attempt == tries - 1:
                     raise _translate(error) from error
             await asyncio.sleep(random.uniform(0.005, 0.05) * 2**attempt)
         raise AssertionError

@@ -9,10 +9,10 @@ from the stream; an empty stream still shows that nothing was lost, and so does
 none where Redis has kept its data since before the attempt began.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -20,9 +20,15 @@ from redis.asyncio import Redis
 from weir_core.pubsub import messages
 from weir_core.tasks.events import AttemptLog, Event, contiguous, dump, load
 
+T = TypeVar("T")
+
 _LIFE_SECONDS: Final = 6 * 3600
 _SEAL: Final = "18446744073709551615-0"
 _BATCH: Final = 256
+_LOGS: Final = 256
+_MESSAGE: Final = 256 * 1024
+# JSON on one line has none.
+_BETWEEN: Final = b"\n"
 _READ: Final = 500
 _LOST: Final = b"lost"
 
@@ -81,34 +87,52 @@ class LiveEvents:
     def _key(self, task_id: UUID, attempt: int) -> str:
         return f"{self._prefix}events:{task_id}:{attempt}"
 
-    async def append(self, log: AttemptLog) -> None:
-        """Send what is new in an attempt's log, and all that it keeps where the stream was lost.
+    async def append(self, logs: Sequence[AttemptLog]) -> None:
+        """Send what is new in attempts' logs, and all that a log keeps where its stream was lost.
 
         A sealed stream takes nothing more, and watchers are told nothing: the attempt is over.
         """
-        events = log.unsent()
-        if not events:
-            return
-        if await self._add(log, events, must_exist=log.begun) == _LOST:
-            await self._add(log, log.everything(), must_exist=False)
-        log.sent_seq = events[-1].seq
+        fresh = {log: events for log in logs if (events := log.unsent())}
+        for part in _parts(list(fresh), _LOGS):
+            lost = await self._add([(log, fresh[log], log.streamed) for log in part])
+            if lost:
+                await self._add([(log, log.everything(), False) for log in lost])
+            for log in part:
+                log.sent_seq = fresh[log][-1].seq
 
-    async def _add(self, log: AttemptLog, events: list[Event], *, must_exist: bool) -> bytes:
-        batches = [part for batch in _batches(events) for part in (f"{batch[-1].seq}-0", dump(batch))]
-        start = _announcement(log.task_id, b"")
-        arguments = [_SEAL, self._channel, _LIFE_SECONDS, start, int(must_exist), *batches]
-        return await self._append(keys=[self._key(log.task_id, log.attempt), self._age], args=arguments)
-
-    async def trim(self, log: AttemptLog) -> None:
-        """Drop what is archived from the stream."""
-        await self._redis.xtrim(self._key(log.task_id, log.attempt), minid=f"{log.archived_seq + 1}-0")
-
-    async def announce(self, task_id: UUID, events: list[Event]) -> None:
-        """Tell servers of events that stand in the archive."""
+    async def _add(self, wanted: list[tuple[AttemptLog, list[Event], bool]]) -> list[AttemptLog]:
+        """Add events to streams, and tell servers; answers the logs whose stream is gone."""
         pipe = self._redis.pipeline(transaction=False)
-        for batch in _batches(events):
-            pipe.publish(self._channel, _announcement(task_id, dump(batch)))
+        for log, events, streamed in wanted:
+            batches = [part for one in _parts(events, _BATCH) for part in (f"{one[-1].seq}-0", dump(one))]
+            start = str(log.task_id).encode() + b" "
+            arguments = [_SEAL, self._channel, _LIFE_SECONDS, start, int(streamed), *batches]
+            await self._append(
+                keys=[self._key(log.task_id, log.attempt), self._age], args=arguments, client=pipe
+            )
+        results = await pipe.execute()
+        return [log for (log, _, _), result in zip(wanted, results, strict=True) if result == _LOST]
+
+    async def trim(self, logs: Sequence[AttemptLog]) -> None:
+        """Drop what is archived from the streams, which live on."""
+        pipe = self._redis.pipeline(transaction=False)
+        for log in logs:
+            key = self._key(log.task_id, log.attempt)
+            pipe.xtrim(key, minid=f"{log.archived_seq + 1}-0")
+            pipe.expire(key, _LIFE_SECONDS)
         await pipe.execute()
+
+    async def announce(self, chunks: Mapping[UUID, list[Event]]) -> None:
+        """Tell servers of new events, those of many tasks in one message."""
+        pieces = [(task_id, part) for task_id, events in chunks.items() for part in _parts(events, _BATCH)]
+        for message in _joined(pieces):
+            await self._redis.publish(self._channel, message)
+
+    async def end(self, logs: Sequence[AttemptLog], chunks: Mapping[UUID, list[Event]]) -> None:
+        """Tell servers of the last events of attempts, all archived, and remove their streams."""
+        await self.announce(chunks)
+        # Also where none is known: one may have been begun of which no answer came.
+        await self._redis.delete(*(self._key(log.task_id, log.attempt) for log in logs))
 
     async def read(self, task_id: UUID, attempt: int, from_seq: int) -> list[Event]:
         """Live events from a number on, in order; some may be missing in front."""
@@ -138,16 +162,28 @@ class LiveEvents:
     async def announcements(self) -> AsyncGenerator[tuple[UUID, list[Event]]]:
         """What is told to servers, from now on; ends with an error where the connection is lost."""
         async for text in messages(self._redis, self._channel):
-            task_id, _, events = text.partition(b" ")
-            yield UUID(task_id.decode()), load(events)
+            for piece in text.split(_BETWEEN):
+                task_id, _, events = piece.partition(b" ")
+                yield UUID(task_id.decode()), load(events)
 
 
-def _announcement(task_id: UUID, events: bytes) -> bytes:
-    return str(task_id).encode() + b" " + events
+def _joined(pieces: list[tuple[UUID, list[Event]]]) -> Generator[bytes]:
+    """Announcements of tasks, as many in a message as are well below its largest size."""
+    gathered: list[bytes] = []
+    size = 0
+    for task_id, events in pieces:
+        piece = str(task_id).encode() + b" " + dump(events)
+        if gathered and size + len(piece) > _MESSAGE:
+            yield _BETWEEN.join(gathered)
+            gathered, size = [], 0
+        gathered.append(piece)
+        size += len(piece)
+    if gathered:
+        yield _BETWEEN.join(gathered)
 
 
-def _batches(events: list[Event]) -> list[list[Event]]:
-    return [events[start : start + _BATCH] for start in range(0, len(events), _BATCH)]
+def _parts(items: list[T], most: int) -> list[list[T]]:
+    return [items[start : start + most] for start in range(0, len(items), most)]
 
 
 def _events(entries: list[tuple[bytes, dict[bytes, Any]]]) -> list[Event]:

@@ -23,10 +23,11 @@ _tuple: Any = collections.namedtuple  # noqa: PYI024 - as said
 
 
 class Prepared:
-    """One statement; its values are named by `bindparam`s."""
+    """One statement, on SQLite another one where it must be; its values are named by `bindparam`s."""
 
-    def __init__(self, statement: Any) -> None:
-        self._statement: Executable = statement
+    def __init__(self, statement: Executable, sqlite: Executable | None = None) -> None:
+        self._statement = statement
+        self._sqlite = statement if sqlite is None else sqlite
         self._forms: dict[str, _Form] = {}
 
     async def rows(self, tx: AsyncConnection, **values: Any) -> list[Any]:
@@ -45,21 +46,24 @@ class Prepared:
     async def run(self, tx: AsyncConnection, **values: Any) -> int:
         """Run a statement that changes rows; how many it met."""
         form = self._form(tx)
+        given = form.write(values)
         async with _driver(tx, form.text) as connection, connection.cursor() as cursor:
-            await cursor.execute(form.text, form.write(values))
+            await cursor.execute(form.text, given)
             return cursor.rowcount
 
     async def run_many(self, tx: AsyncConnection, values: Sequence[Values]) -> None:
         """Run it for each; an INSERT goes as one statement of many rows."""
         if values:
             form = self._form(tx)
+            given = [form.write(each) for each in values]
             async with _driver(tx, form.text) as connection, connection.cursor() as cursor:
-                await cursor.executemany(form.text, [form.write(each) for each in values])
+                await cursor.executemany(form.text, given)
 
     def _form(self, tx: AsyncConnection) -> "_Form":
         form = self._forms.get(tx.dialect.name)
         if form is None:
-            form = self._forms[tx.dialect.name] = _Form(self._statement, tx.dialect)
+            statement = self._sqlite if tx.dialect.name == "sqlite" else self._statement
+            form = self._forms[tx.dialect.name] = _Form(statement, tx.dialect)
         return form
 
 
@@ -70,14 +74,19 @@ class PreparedMany:
         self._build = build
         self._sizes: dict[int, Prepared] = {}
 
-    def sized(self, items: Sequence[Any], name: str) -> tuple[Prepared, dict[str, Any]]:
-        """The statement for that many, and its values `name_0`, `name_1`…: the last one fills up."""
-        size = 1 << (len(items) - 1).bit_length()
+    def sized(self, **lists: Sequence[Any]) -> tuple[Prepared, dict[str, Any]]:
+        """The statement for lists of one length, and its values `name_0`, …; the last ones fill up."""
+        last = len(next(iter(lists.values()))) - 1
+        size = 1 << last.bit_length()
         prepared = self._sizes.get(size)
         if prepared is None:
             prepared = self._sizes[size] = Prepared(self._build(size))
-        last = len(items) - 1
-        return prepared, {f"{name}_{place}": items[min(place, last)] for place in range(size)}
+        places = [min(place, last) for place in range(size)]
+        return prepared, {
+            f"{name}_{number}": items[place]
+            for name, items in lists.items()
+            for number, place in enumerate(places)
+        }
 
 
 class _Form:

@@ -40,7 +40,7 @@ def row(**changed: Any) -> dict[str, Any]:
         "start_time": now,
         "heartbeat_time": now,
     }
-    return values | changed
+    return dict.fromkeys(worker.c.keys()) | values | changed
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_a_list_of_any_length_is_found(db: Database):
     await db.write(lambda tx: _INSERT.run_many(tx, rows))
     for count in range(1, 6):
         wanted = [each["id"] for each in rows[:count]]
-        prepared, values = _FIND.sized(wanted, "id")
+        prepared, values = _FIND.sized(id=wanted)
         async with db.read() as tx:
             assert {found.id for found in await prepared.rows(tx, **values)} == set(wanted)
 

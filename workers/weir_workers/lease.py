@@ -32,11 +32,19 @@ _AGAIN: Final = 5
 class Lease:
     """Renews a worker's lease until it is stopped or lost."""
 
-    def __init__(self, settings: Settings, worker_id: UUID, lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        worker_id: UUID,
+        *,
+        renewed: Callable[[float], None],
+        lost: Callable[[], None],
+    ) -> None:
         self._settings = settings
         self._worker_id = worker_id
         self._every = settings.heartbeat.total_seconds()
         self._length = settings.lease.total_seconds()
+        self._renewed = renewed
         self._lost = lost
         self._good_until = 0.0
         self._refused = False
@@ -86,8 +94,12 @@ class Lease:
             return False
         self._refused = not kept
         if kept:
-            self._good_until = began + self._length
+            self._trust(began + self._length)
         return kept
+
+    def _trust(self, until: float) -> None:
+        self._good_until = until
+        self._renewed(until)
 
     async def _cut_off(self, witness: Witness) -> bool:
         """True where others may have taken what the worker holds, as far as can be known."""
@@ -97,5 +109,5 @@ class Lease:
         except (RedisError, OSError, TimeoutError):
             return True
         if not cut_off:
-            self._good_until = time.monotonic() + self._every
+            self._trust(time.monotonic() + self._every)
         return cut_off

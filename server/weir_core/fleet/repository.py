@@ -1,14 +1,16 @@
 """All SQL about workers, schedulers and task types."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, exists, func, insert, select, update
+from sqlalchemy import Row, String, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import database_now, insert_new, now_plus
 from weir_core.fleet.models import TaskType, Worker, WorkerState, scheduler, task_type, worker
+from weir_core.prepared import Prepared, PreparedMany
 from weir_core.tasks.encoding import dump_limits, load_limits
 from weir_core.tasks.models import task
 from weir_core.tasks.states import HELD, Priority
@@ -18,6 +20,18 @@ _newest = (
     select(task_type.c.name, func.max(task_type.c.version).label("version"))
     .group_by(task_type.c.name)
     .subquery()
+)
+
+_later = task_type.alias()
+_NEWEST_OF = PreparedMany(
+    lambda count: select(task_type).where(
+        task_type.c.name.in_([bindparam(f"name_{place}", type_=String()) for place in range(count)]),
+        task_type.c.version
+        == select(func.max(_later.c.version)).where(_later.c.name == task_type.c.name).scalar_subquery(),
+    )
+)
+_ACTIVE = Prepared(
+    select(worker).where(worker.c.state == WorkerState.ACTIVE.value, worker.c.lease_expire >= database_now())
 )
 
 
@@ -53,9 +67,13 @@ def _worker(row: Row[Any]) -> Worker:
 
 async def newest_type(tx: AsyncConnection, name: str) -> TaskType | None:
     """The newest version of a task type."""
-    query = select(task_type).where(task_type.c.name == name).order_by(task_type.c.version.desc()).limit(1)
-    row = (await tx.execute(query)).first()
-    return _type(row) if row else None
+    return (await newest_types(tx, [name])).get(name)
+
+
+async def newest_types(tx: AsyncConnection, names: Sequence[str]) -> dict[str, TaskType]:
+    """The newest versions of some task types."""
+    prepared, values = _NEWEST_OF.sized(name=names)
+    return {row.name: _type(row) for row in await prepared.rows(tx, **values)}
 
 
 async def list_types(
@@ -148,10 +166,7 @@ async def get_worker(tx: AsyncConnection, worker_id: UUID) -> Worker | None:
 
 async def active_workers(tx: AsyncConnection) -> list[Worker]:
     """Workers whose lease is good."""
-    query = select(worker).where(
-        worker.c.state == WorkerState.ACTIVE.value, worker.c.lease_expire >= database_now()
-    )
-    return [_worker(row) for row in await tx.execute(query)]
+    return [_worker(row) for row in await _ACTIVE.rows(tx)]
 
 
 async def list_workers(

@@ -4,6 +4,7 @@ Whatever ends one gives back what it held, tells those that depend on it, and
 says in a `Closed` what is left to be done once the transaction has committed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,15 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import now_plus
 from weir_core.failpoints import reach
-from weir_core.tasks import repository, waiting_repository
+from weir_core.tasks import hot_repository, repository, waiting_repository
 from weir_core.tasks.admission import leave
 from weir_core.tasks.encoding import dump_cancellation, dump_failure
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import Event, EventKind, Numbering, after, state_body
-from weir_core.tasks.models import HELD, NEVER, Failure, Task
+from weir_core.tasks.models import HELD, NEVER, Attempt, Failure, Task
 from weir_core.tasks.outcomes import Ended, Verdict, confirmed, judge, outcome_body, removal_time
 from weir_core.tasks.states import HELD as CLAIMED
-from weir_core.tasks.states import TERMINAL
+from weir_core.tasks.states import TERMINAL, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,16 @@ class Closed:
     """Gates that it left and at which others wait."""
     needed: bool = False
     """True: it has ended, and other tasks depend on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The end of an attempt that went well; `events` are those of it that are not archived."""
+
+    task_id: UUID
+    attempt: int
+    events: list[Event]
+    output: dict[str, Any] | None
 
 
 async def close_attempt(
@@ -54,12 +65,59 @@ async def close_attempt(
         raise Fenced(f"attempt {attempt} of task {task_id} has ended, or is not the newest one")
     verdict = judge(found, ended)
     await repository.end_attempt(tx, task_id, attempt, ended.failure and verdict.failure, verdict.delay)
-    found = replace(found, attempts=await repository.attempts_of(tx, task_id))
+    found = replace(found, attempts=(await hot_repository.attempts_of(tx, [task_id]))[task_id])
     numbering = Numbering(found.last_seq, attempt)
     numbering.keep(after(found.last_seq, events))
     closed = await _move(tx, found, verdict, numbering, ended.output)
     reach("close.written")
     return closed
+
+
+async def close_succeeded(tx: AsyncConnection, ends: Sequence[Success]) -> list[Closed | Fenced | None]:
+    """End attempts that went well, all at once; None for one with more to it, which `close_attempt` ends."""
+    held = await hot_repository.hold(tx, [each.task_id for each in ends])
+    again = [task.id for task in held.values() if task.attempt > 1]
+    attempts = await hot_repository.attempts_of(tx, again) if again else {}
+    closed: list[Closed | Fenced | None] = []
+    for each in ends:
+        found = held.get(each.task_id)
+        if found is None or found.attempt != each.attempt or found.state not in CLAIMED:
+            closed.append(Fenced(f"attempt {each.attempt} of task {each.task_id} is not the newest one"))
+        elif found.cancellation or found.holds or found.parked_on or found.needed:
+            closed.append(None)
+        else:
+            closed.append(
+                _succeeded(replace(found, attempts=attempts.get(found.id) or [_first(found)]), each)
+            )
+    ended = [each for each in closed if isinstance(each, Closed)]
+    if ended:
+        await hot_repository.succeed(tx, [each.task for each in ended])
+        await hot_repository.insert_events(tx, {each.task.id: each.events for each in ended})
+    reach("close.written")
+    return closed
+
+
+def _succeeded(found: Task, success: Success) -> Closed:
+    numbering = Numbering(found.last_seq, found.attempt)
+    numbering.keep(after(found.last_seq, success.events))
+    verdict = Verdict(TaskState.SUCCEEDED)
+    outcome = outcome_body(found, verdict, success.output)
+    numbering.add(EventKind.STATE, state_body(found.state, verdict.state, "", outcome))
+    moved = replace(
+        found,
+        state=verdict.state,
+        failure=None,
+        output=success.output,
+        last_seq=numbering.last_seq,
+        end_time=datetime.now(UTC),
+    )
+    return Closed(replace(moved, expire_time=removal_time(moved)), numbering.events)
+
+
+def _first(found: Task) -> Attempt:
+    assert found.worker_id
+    assert found.start_time
+    return Attempt(found.attempt, found.worker_id, found.type_version, found.start_time)
 
 
 async def end_waiting(tx: AsyncConnection, found: Task, verdict: Verdict) -> Closed:
@@ -94,7 +152,7 @@ async def _move(
         end_time=datetime.now(UTC) if over else None,
     )
     await repository.change(tx, found.id, _values(moved, verdict))
-    await repository.insert_events(tx, {found.id: numbering.events})
+    await hot_repository.insert_events(tx, {found.id: numbering.events})
     if over and found.needed:
         await waiting_repository.note_outcome(tx, found.id, verdict.state)
     return Closed(moved, numbering.events, freed, over and found.needed)

@@ -1,7 +1,7 @@
 """Tasks as workers use them: claim, report, finish. Every write begins with the fence."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,21 +10,23 @@ from uuid import UUID
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from weir_core.batching import Batcher
 from weir_core.db import Database
 from weir_core.events import LiveEvents
 from weir_core.failpoints import reach
 from weir_core.fleet import repository as fleet
 from weir_core.fleet.models import WorkerState
 from weir_core.ids import new_id
-from weir_core.tasks import repository
+from weir_core.tasks import hot_repository, repository
 from weir_core.tasks.encoding import dump_cancellation
-from weir_core.tasks.ending import close_attempt
+from weir_core.tasks.ending import Closed, Success, close_attempt, close_succeeded
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import RESERVE, AttemptLog, Event, EventKind, after, state_body
+from weir_core.tasks.hot_repository import Archived
 from weir_core.tasks.models import Cancellation, Task
 from weir_core.tasks.outcomes import Ended
 from weir_core.tasks.promotion import Promotion
-from weir_core.tasks.states import CancelPhase, TaskState
+from weir_core.tasks.states import HELD, CancelPhase, TaskState
 
 _log = logging.getLogger(__name__)
 
@@ -46,18 +48,19 @@ class TaskExecution:
         self._db = db
         self._live = live
         self._promotion = promotion
+        self._successes = Batcher(self._succeed, most=64)
 
     async def claim(self, task_ids: Iterable[UUID], worker_id: UUID, types: dict[str, int]) -> list[Claimed]:
         """Take those of the tasks that can still be had."""
         wanted = sorted(set(task_ids))
 
         async def work(tx: AsyncConnection) -> list[Claimed]:
-            tasks = await repository.claim(tx, wanted, worker_id, new_id(), types)
+            tasks = await hot_repository.claim(tx, wanted, worker_id, new_id(), types)
             if not tasks:
                 return []
             claimed = [_claimed(task) for task in tasks]
-            await repository.insert_attempts(tx, tasks)
-            await repository.insert_events(tx, {c.task.id: c.log.everything() for c in claimed})
+            await hot_repository.insert_attempts(tx, tasks)
+            await hot_repository.insert_events(tx, {c.task.id: c.log.everything() for c in claimed})
             reach("claim.written")
             return claimed
 
@@ -76,20 +79,20 @@ class TaskExecution:
 
     async def report(self, logs: list[AttemptLog]) -> list[AttemptLog]:
         """Archive what the logs have gathered, and reserve further numbers; answers the fenced ones."""
+        if not logs:
+            return []
         batches = {log: log.unarchived() for log in logs}
 
         async def work(tx: AsyncConnection) -> list[AttemptLog]:
-            fenced: list[AttemptLog] = []
-            for log in sorted(batches, key=lambda log: log.task_id):
-                try:
-                    await repository.fence(tx, log.task_id, log.attempt, cancelling=True)
-                except Fenced:
-                    fenced.append(log)
-            held = [log for log in batches if log not in fenced]
-            archived = await repository.last_seqs(tx, [log.task_id for log in held])
-            for log in held:
-                await _archive(tx, log, after(archived[log.task_id], batches[log]))
-            return fenced
+            held = await hot_repository.hold(tx, [log.task_id for log in logs])
+            kept = [log for log in logs if _is_newest(log, held)]
+            # An archive whose answer was lost is not made twice.
+            fresh = {log: after(held[log.task_id].last_seq, batches[log]) for log in kept}
+            writing = [log for log in kept if fresh[log]]
+            if writing:
+                await hot_repository.archive(tx, [_archived(log, fresh[log]) for log in writing])
+                await hot_repository.insert_events(tx, {log.task_id: fresh[log] for log in writing})
+            return [log for log in logs if log not in kept]
 
         fenced = await self._db.write(work)
         reach("archive.committed")
@@ -101,13 +104,11 @@ class TaskExecution:
 
     async def send(self, logs: list[AttemptLog]) -> None:
         """Send what the logs have gathered to watchers; raises RedisError, OSError."""
-        for log in logs:
-            await self._live.append(log)
+        await self._live.append(logs)
 
     async def trim(self, logs: list[AttemptLog]) -> None:
         """Drop what is archived from the live streams; raises RedisError, OSError."""
-        for log in logs:
-            await self._live.trim(log)
+        await self._live.trim(logs)
 
     async def cancellation(self, task_id: UUID, attempt: int) -> Cancellation | None:
         """The cancel that was asked for; None where the attempt is not the newest or none was."""
@@ -122,15 +123,16 @@ class TaskExecution:
         async with self._db.read() as tx:
             return await repository.cancelling(tx, worker_id)
 
-    async def advance(self, log: AttemptLog, phase: CancelPhase) -> None:
-        """Note that a cancellation has moved on, in the row and as an event; Fenced."""
+    async def advance(self, log: AttemptLog, phase: CancelPhase, holdup: str = "") -> None:
+        """Note that a cancellation has moved on, or what holds it up, in the row and as an event; Fenced."""
 
         async def work(tx: AsyncConnection) -> Cancellation:
             await repository.fence(tx, log.task_id, log.attempt, cancelling=True)
             found = await repository.get(tx, log.task_id)
             if found is None or found.cancellation is None:
                 raise Fenced(f"no cancel was asked for task {log.task_id}")
-            moved = replace(found.cancellation, phase=phase, **{_PHASE_TIMES[phase]: datetime.now(UTC)})
+            times = {_PHASE_TIMES[phase]: datetime.now(UTC)}
+            moved = replace(found.cancellation, phase=phase, holdup=holdup, **times)
             await repository.change(tx, log.task_id, {"cancellation": dump_cancellation(moved)})
             return moved
 
@@ -149,30 +151,50 @@ class TaskExecution:
         """Store how the attempt ended, and where that takes its task; Fenced."""
         log.number_all()
         reach("finish.reported")
-        closed = await self._db.write(
-            lambda tx: close_attempt(tx, log.task_id, log.attempt, log.unarchived(), ended)
-        )
-        reach("finish.committed")
-        try:
-            await self._live.append(log)
-            reach("finish.sent")
-            await self._live.drop(log.task_id, log.attempt)
-        except (RedisError, OSError) as error:
-            _log.info("watchers were not told of the end of task %s: %s", log.task_id, error)
-        unsaid = [event for event in closed.events if event.seq > log.last_seq]
-        await self._promotion.after(replace(closed, events=unsaid))
+        closed = None
+        if ended.failure is None and not ended.handed_back:
+            closed = await self._successes.ask((log, ended))
+            if isinstance(closed, Fenced):
+                raise closed
+        if closed is None:
+            closed = await self._db.write(
+                lambda tx: close_attempt(tx, log.task_id, log.attempt, log.unarchived(), ended)
+            )
+            reach("finish.committed")
+            await self._tell({log: closed})
+        await self._promotion.after(replace(closed, events=[]))
         return closed.task
 
+    async def _succeed(self, ends: Sequence[tuple[AttemptLog, Ended]]) -> list[Closed | Fenced | None]:
+        successes = [Success(log.task_id, log.attempt, log.unarchived(), ended.output) for log, ended in ends]
+        results = await self._db.write(lambda tx: close_succeeded(tx, successes), tries=1)
+        reach("finish.committed")
+        logs = [log for log, _ in ends]
+        await self._tell(
+            {log: each for log, each in zip(logs, results, strict=True) if isinstance(each, Closed)}
+        )
+        return results
 
-async def _archive(tx: AsyncConnection, log: AttemptLog, events: list[Event]) -> None:
-    if not events:
-        return
-    last = events[-1].seq
-    values: dict[str, Any] = {"last_seq": last, "reserved_seq": last + RESERVE}
-    if log.progress is not None:
-        values["progress"] = log.progress
-    await repository.change(tx, log.task_id, values)
-    await repository.insert_events(tx, {log.task_id: events})
+    async def _tell(self, closed: dict[AttemptLog, Closed]) -> None:
+        unsaid = {
+            log.task_id: [*log.unsent(), *(event for event in each.events if event.seq > log.last_seq)]
+            for log, each in closed.items()
+        }
+        try:
+            if closed:
+                await self._live.end(list(closed), unsaid)
+                reach("finish.sent")
+        except (RedisError, OSError) as error:
+            _log.info("watchers were not told of the ends of %d tasks: %s", len(closed), error)
+
+
+def _is_newest(log: AttemptLog, held: dict[UUID, Task]) -> bool:
+    found = held.get(log.task_id)
+    return found is not None and found.attempt == log.attempt and found.state in HELD
+
+
+def _archived(log: AttemptLog, events: list[Event]) -> Archived:
+    return Archived(log.task_id, events[-1].seq, log.progress)
 
 
 def _claimed(task: Task) -> Claimed:

@@ -17,7 +17,7 @@ from weir_core.db import Database
 from weir_core.events import LiveEvents
 from weir_core.failpoints import reach
 from weir_core.queue import Hint, Queue
-from weir_core.tasks import gate_repository, repository, waiting_repository
+from weir_core.tasks import gate_repository, hot_repository, repository, waiting_repository
 from weir_core.tasks.admission import Admission, waiting_values
 from weir_core.tasks.ending import Closed, end_waiting
 from weir_core.tasks.events import Event, EventKind, Numbering, state_body
@@ -92,8 +92,7 @@ class Promotion:
     async def announce(self, chunks: dict[UUID, list[Event]]) -> None:
         """Tell watchers; a lost notice costs them a second."""
         try:
-            for task_id, events in chunks.items():
-                await self._live.announce(task_id, events)
+            await self._live.announce(chunks)
         except (RedisError, OSError) as error:
             _log.info("watchers were not told: %s", error)
 
@@ -155,7 +154,7 @@ async def _store(tx: AsyncConnection, moved: list[Task]) -> tuple[list[Task], di
             values |= {"last_seq": numbering.last_seq, "hint_time": database_now()}
             chunks[task.id] = numbering.events
         await repository.change(tx, task.id, values)
-    await repository.insert_events(tx, chunks)
+    await hot_repository.insert_events(tx, chunks)
     return [task for task in moved if task.id in chunks], chunks
 
 

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, literal, or_, select, update
-from sqlalchemy.dialects.mysql import insert as mysql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Column, ColumnElement, Row, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import visitors
 
 from weir_core.columns import database_now, micros, now_plus
 from weir_core.fleet.models import WorkerState, worker
@@ -23,15 +22,13 @@ from weir_core.tasks.encoding import (
     load_limits,
 )
 from weir_core.tasks.errors import Fenced
-from weir_core.tasks.events import RESERVE, Event, decode, encode
-from weir_core.tasks.gates import queue_gate
+from weir_core.tasks.events import Event, decode
 from weir_core.tasks.models import (
     NEVER,
     Attempt,
     Failure,
     Task,
     attempt,
-    gate,
     task,
     task_dependency,
     task_event,
@@ -43,7 +40,6 @@ from weir_core.tasks.states import HELD, TERMINAL, Priority, TaskState
 # Between a task's id and its time of creation.
 _SLACK = timedelta(seconds=1)
 _CHUNKS = 16
-_NEWEST_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,8 @@ class Head:
     cancelled: bool
 
 
-def _task(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
+def task_of(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
+    """The task in a row, whole or without its large columns."""
     return Task(
         id=row.id,
         project=row.project,
@@ -100,32 +97,11 @@ def _task(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
     )
 
 
-_BASIC = [column for column in task.c if column.name not in {"input", "output", "checkpoint"}]
+BASIC = [column for column in task.c if column.name not in {"input", "output", "checkpoint"}]
 _CLAIMED = task.c.state.in_([int(state) for state in HELD])
 
-
-async def insert_tasks(tx: AsyncConnection, rows: list[dict[str, Any]]) -> set[UUID]:
-    """Store new tasks with their labels; answers those whose request key was not taken."""
-    keyed = any(row["request_key"] is not None for row in rows)
-    if not keyed:
-        await tx.execute(insert(task), rows)
-        stored = {row["id"] for row in rows}
-    else:
-        if tx.dialect.name == "sqlite":
-            await tx.execute(sqlite_insert(task).on_conflict_do_nothing(), rows)
-        else:
-            await tx.execute(mysql_insert(task).on_duplicate_key_update({"id": task.c.id}), rows)
-        ids = [row["id"] for row in rows]
-        stored = set((await tx.execute(select(task.c.id).where(task.c.id.in_(ids)))).scalars())
-    labels = [
-        {"name": name, "value": value, "task_id": row["id"]}
-        for row in rows
-        if row["id"] in stored
-        for name, value in row["labels"].items()
-    ]
-    if labels:
-        await tx.execute(insert(task_label), labels)
-    return stored
+CONFIRM: Final = timedelta(seconds=5)
+"""How long after a lost lease it is certain that its worker's processes were killed on their own machine."""
 
 
 async def set_labels(tx: AsyncConnection, task_id: UUID, labels: dict[str, str]) -> None:
@@ -146,13 +122,13 @@ def has_label(name: str, value: str) -> ColumnElement[bool]:
 async def by_request_key(tx: AsyncConnection, key: bytes) -> tuple[Task, bytes] | None:
     """The task that a request made, with the hash of that request's content."""
     row = (await tx.execute(select(task).where(task.c.request_key == key))).first()
-    return (_task(row), row.request_content) if row else None
+    return (task_of(row), row.request_content) if row else None
 
 
 async def get(tx: AsyncConnection, task_id: UUID) -> Task | None:
     """A task with everything but its attempts."""
     row = (await tx.execute(select(task).where(task.c.id == task_id, task.c.is_delete.is_(False)))).first()
-    return _task(row) if row else None
+    return task_of(row) if row else None
 
 
 async def lock(tx: AsyncConnection, task_id: UUID) -> Task | None:
@@ -172,23 +148,12 @@ async def lock_many(tx: AsyncConnection, task_ids: list[UUID]) -> list[Task]:
     """Some tasks as they are now, by id, kept so until the transaction ends; without their inputs."""
     wanted = sorted(set(task_ids))
     await tx.execute(update(task).where(task.c.id.in_(wanted)).values(last_seq=task.c.last_seq))
-    query = select(*_BASIC).where(task.c.id.in_(wanted), task.c.is_delete.is_(False)).order_by(task.c.id)
-    return [_task(row) for row in await tx.execute(query)]
+    query = select(*BASIC).where(task.c.id.in_(wanted), task.c.is_delete.is_(False)).order_by(task.c.id)
+    return [task_of(row) for row in await tx.execute(query)]
 
 
-async def attempts_of(tx: AsyncConnection, task_id: UUID) -> list[Attempt]:
-    """The newest 100 attempts, oldest first."""
-    query = (
-        select(attempt, worker.c.heartbeat_time)
-        .outerjoin(worker, worker.c.id == attempt.c.worker_id)
-        .where(attempt.c.task_id == task_id)
-        .order_by(attempt.c.number.desc())
-        .limit(_NEWEST_ATTEMPTS)
-    )
-    return [_attempt(row) for row in await tx.execute(query)][::-1]
-
-
-def _attempt(row: Row[Any]) -> Attempt:
+def attempt_of(row: Row[Any]) -> Attempt:
+    """The attempt in a row, its worker's sign of life beside it."""
     return Attempt(
         number=row.number,
         worker_id=row.worker_id,
@@ -206,20 +171,38 @@ async def list_tasks(
 ) -> list[Task]:
     """Tasks, newest first, without input and output."""
     query = (
-        select(*_BASIC)
-        .where(task.c.is_delete.is_(False), *conditions)
-        .order_by(task.c.id.desc())
-        .limit(limit)
+        select(*BASIC).where(task.c.is_delete.is_(False), *conditions).order_by(task.c.id.desc()).limit(limit)
     )
     if after is not None:
         query = query.where(task.c.id < after)
-    return [_task(row) for row in await tx.execute(query)]
+        # MySQL and MariaDB walk the index of an equality from its end, through all pages before this one,
+        # unless they are told to take a range of it.
+        if indexes := _indexes_for(conditions):
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mysql")
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mariadb")
+    return [task_of(row) for row in await tx.execute(query)]
+
+
+def _indexes_for(conditions: list[Any]) -> list[str]:
+    """The indexes that give a list its order within what the conditions compare."""
+    compared = {
+        element.name
+        for condition in conditions
+        for element in visitors.iterate(condition)
+        if isinstance(element, Column) and element.table is task
+    }
+    return sorted(
+        str(index.name)
+        for index in task.indexes
+        if (columns := [column.name for column in index.columns])[-1] == "id"
+        and compared >= set(columns[:-1])
+    )
 
 
 async def inputs_of(tx: AsyncConnection, task_ids: list[UUID]) -> dict[UUID, Task]:
     """Whole tasks by id."""
     rows = await tx.execute(select(task).where(task.c.id.in_(task_ids)))
-    return {row.id: _task(row) for row in rows}
+    return {row.id: task_of(row) for row in rows}
 
 
 async def heads(tx: AsyncConnection, task_ids: list[UUID]) -> list[Head]:
@@ -230,53 +213,6 @@ async def heads(tx: AsyncConnection, task_ids: list[UUID]) -> list[Head]:
         Head(row.id, TaskState(row.state), row.attempt, row.last_seq, row.cancellation is not None)
         for row in rows
     ]
-
-
-async def last_seqs(tx: AsyncConnection, task_ids: list[UUID]) -> dict[UUID, int]:
-    """The newest archived event of some tasks that the transaction holds."""
-    rows = await tx.execute(select(task.c.id, task.c.last_seq).where(task.c.id.in_(task_ids)))
-    return {row.id: row.last_seq for row in rows}
-
-
-async def claim(
-    tx: AsyncConnection, task_ids: list[UUID], worker_id: UUID, claim_id: UUID, types: dict[str, int]
-) -> list[Task]:
-    """Take the tasks that are still QUEUED and that the worker can do, each with a new attempt."""
-    able = or_(
-        *(and_(task.c.type == name, task.c.type_version <= version) for name, version in types.items())
-    )
-    active = exists().where(worker.c.id == worker_id, worker.c.state == WorkerState.ACTIVE.value)
-    stopped = exists().where(gate.c.name == literal(queue_gate("")) + task.c.queue, gate.c.paused)
-    # MySQL assigns from left to right, with what stands to the left changed already.
-    await tx.execute(
-        update(task)
-        .where(task.c.id.in_(sorted(task_ids)), task.c.state == int(TaskState.QUEUED), able, active, ~stopped)
-        .ordered_values(
-            (task.c.reserved_seq, task.c.last_seq + 1 + RESERVE),
-            (task.c.last_seq, task.c.last_seq + 1),
-            (task.c.attempt, task.c.attempt + 1),
-            (task.c.state, int(TaskState.RUNNING)),
-            (task.c.worker_id, worker_id),
-            (task.c.claim_id, claim_id),
-            (task.c.start_time, database_now()),
-        )
-    )
-    return [_task(row) for row in await tx.execute(select(task).where(task.c.claim_id == claim_id))]
-
-
-async def insert_attempts(tx: AsyncConnection, tasks: list[Task]) -> None:
-    """Note the attempts that a claim began."""
-    rows = [
-        {
-            "task_id": claimed.id,
-            "number": claimed.attempt,
-            "worker_id": claimed.worker_id,
-            "type_version": claimed.type_version,
-            "start_time": claimed.start_time,
-        }
-        for claimed in tasks
-    ]
-    await tx.execute(insert(attempt), rows)
 
 
 async def fence(tx: AsyncConnection, task_id: UUID, number: int, *, cancelling: bool = False) -> None:
@@ -320,22 +256,6 @@ async def end_attempt(
     )
 
 
-async def insert_events(tx: AsyncConnection, chunks: dict[UUID, list[Event]]) -> None:
-    """Archive events, one chunk a task."""
-    rows = [
-        {
-            "task_id": task_id,
-            "from_seq": events[0].first_seq,
-            "to_seq": events[-1].seq,
-            "events": encode(events),
-        }
-        for task_id, events in chunks.items()
-        if events
-    ]
-    if rows:
-        await tx.execute(insert(task_event), rows)
-
-
 async def read_events(tx: AsyncConnection, task_id: UUID, from_seq: int) -> list[Event]:
     """Archived events from a number on, in order; some chunks at a time."""
     query = (
@@ -361,11 +281,16 @@ async def read_events_back(tx: AsyncConnection, task_id: UUID, to_seq: int) -> l
 
 
 async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
-    """Tasks held by workers that are lost or have stopped: id and attempt."""
-    gone = select(worker.c.id).where(worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value]))
+    """Tasks held by workers that are lost or have stopped: id and attempt.
+
+    One that is being cancelled is ended for good by this: it waits until nothing of it can run.
+    """
+    gone = worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value])
+    certain = (worker.c.state == WorkerState.STOPPED.value) | (worker.c.lease_expire < now_plus(-CONFIRM))
     query = (
         select(task.c.id, task.c.attempt)
-        .where(task.c.worker_id.in_(gone), _CLAIMED)
+        .join(worker, worker.c.id == task.c.worker_id)
+        .where(gone, _CLAIMED, (task.c.state == int(TaskState.RUNNING)) | certain)
         .order_by(task.c.id)
         .limit(limit)
     )

@@ -14,7 +14,7 @@ from weir_core.columns import micros
 from weir_core.db import Database
 from weir_core.errors import EtagMismatch, InvalidArgument, NotFound, PermissionMissing, StateConflict
 from weir_core.principals import Caller
-from weir_core.tasks import repository, waiting_repository
+from weir_core.tasks import hot_repository, repository, waiting_repository
 from weir_core.tasks.admission import leave
 from weir_core.tasks.events import EventKind, Numbering, state_body
 from weir_core.tasks.models import HELD, NEVER, Task
@@ -126,7 +126,7 @@ async def _replace_in_line(tx: AsyncConnection, found: Task, changed: Task, *, r
         numbering.add(
             EventKind.STATE, state_body(TaskState.QUEUED, TaskState.PENDING, "its start was changed")
         )
-        await repository.insert_events(tx, {found.id: numbering.events})
+        await hot_repository.insert_events(tx, {found.id: numbering.events})
     values = {
         "state": int(TaskState.PENDING),
         "last_seq": numbering.last_seq,

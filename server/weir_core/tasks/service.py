@@ -1,13 +1,15 @@
 """Tasks as callers use them: submit, read, list. Commit first, notify second."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from weir_core.db import Database
+from weir_core.batching import Batcher
+from weir_core.db import TRIES, Database
 from weir_core.errors import InvalidArgument, NotFound, PermissionMissing, StateConflict, WeirError
 from weir_core.failpoints import reach
 from weir_core.filtering import (
@@ -19,7 +21,6 @@ from weir_core.filtering import (
     time_value,
     to_sql,
 )
-from weir_core.fleet import repository as fleet
 from weir_core.fleet.models import TaskType
 from weir_core.idempotency import request_key
 from weir_core.paging import Page
@@ -28,6 +29,7 @@ from weir_core.queue import Queue
 from weir_core.tasks import repository
 from weir_core.tasks.models import HELD, Task, task
 from weir_core.tasks.promotion import Promotion, hint_of
+from weir_core.tasks.reading import Reading
 from weir_core.tasks.states import TERMINAL, FailureKind, TaskState
 from weir_core.tasks.submitting import Made, NewTask, Stored, make, store, store_one
 from weir_core.tasks.validation import check_input
@@ -91,11 +93,12 @@ class TaskService:
         self._promotion = promotion
         self._projects = projects
         self._retention = retention
+        self._reading = Reading(db)
+        self._stores = Batcher(self._store)
 
     async def newest_type(self, name: str) -> TaskType:
         """The task type that a submit is checked by."""
-        async with self._db.read() as tx:
-            kind = await fleet.newest_type(tx, name)
+        kind = await self._reading.newest_type(name)
         if kind is None:
             raise InvalidArgument.at(
                 "spec.type", f"no worker has brought a task type {name!r}; see ListTaskTypes"
@@ -122,17 +125,23 @@ class TaskService:
             await store_one(tx, made)
             raise _Unwanted
 
-        warnings = await self._warnings({(kind.name, kind.version)})
         if validate_only:
             try:
                 await self._db.write(attempt)
             except _Unwanted:
+                warnings = await self._warnings({(kind.name, kind.version)})
                 return Submitted(made.task, created=False, warnings=list(warnings.values()))
-        stored = await self._db.write(work)
-        reach("submit.committed")
-        await self.started(stored)
-        reach("submit.hinted")
-        return Submitted(stored.task, stored.created, list(warnings.values()) if stored.created else [])
+        if made.stands_alone:
+            stored = await self._stores.ask(made)
+        else:
+            stored = await self._db.write(work)
+            reach("submit.committed")
+            await self.started(stored)
+            reach("submit.hinted")
+        if isinstance(stored, WeirError):
+            raise stored
+        warnings = await self._warnings({(kind.name, kind.version)}) if stored.created else {}
+        return Submitted(stored.task, stored.created, list(warnings.values()))
 
     async def submit_many(self, caller: Caller, requests: list[Request]) -> list[Submitted | WeirError]:
         """Store tasks, each with a result of its own: one bad task does not stop the others."""
@@ -167,11 +176,10 @@ class TaskService:
 
     async def get(self, caller: Caller, task_id: UUID, *, full: bool = True) -> Task:
         """A task; NotFound where the caller may not read it."""
-        async with self._db.read() as tx:
-            found = await repository.get(tx, task_id)
-            if found is None or not caller.holds("tasks.read", found.project):
-                raise NotFound("task", task_id)
-            return replace(found, attempts=await repository.attempts_of(tx, task_id)) if full else found
+        found = await self._reading.task(task_id, full=full)
+        if found is None or not caller.holds("tasks.read", found.project):
+            raise NotFound("task", task_id)
+        return found
 
     async def get_ended(self, caller: Caller, task_id: UUID) -> Task:
         """A task that has ended; StateConflict for one that has not."""
@@ -214,10 +222,17 @@ class TaskService:
         return make(caller, new, kind, key, self._retention)
 
     async def _warnings(self, kinds: set[tuple[str, int]]) -> dict[str, str]:
-        async with self._db.read() as tx:
-            workers = await fleet.active_workers(tx)
+        workers = await self._reading.workers()
         return {
             name: f"no live worker serves {name} version {version}; the task waits until one starts"
             for name, version in kinds
             if not any(worker.types.get(name, 0) >= version for worker in workers)
         }
+
+    async def _store(self, wanted: Sequence[Made]) -> list[Stored | WeirError]:
+        async def work(tx: AsyncConnection) -> list[Stored | WeirError]:
+            return await store(tx, list(wanted))
+
+        results = await self._db.write(work, tries=1 if len(wanted) > 1 else TRIES)
+        await self.started(*(each for each in results if isinstance(each, Stored)))
+        return results

@@ -18,7 +18,7 @@ from weir_core.fleet.models import TaskType
 from weir_core.idempotency import RequestKey, request_values
 from weir_core.ids import new_id
 from weir_core.principals import Caller, creator_values
-from weir_core.tasks import gate_repository, repository, waiting_repository
+from weir_core.tasks import gate_repository, hot_repository, repository, waiting_repository
 from weir_core.tasks.admission import Admission, key_of, waiting_values
 from weir_core.tasks.encoding import dump_concurrency, dump_dependencies, dump_limits
 from weir_core.tasks.events import EventKind, Numbering, state_body
@@ -58,6 +58,12 @@ class Made:
     task: Task
     caller: Caller
     key: RequestKey | None = None
+
+    @property
+    def stands_alone(self) -> bool:
+        """True: storing it waits for no other task and no key's gate."""
+        task = self.task
+        return not (task.depends_on or task.parent_id or task.concurrency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +207,9 @@ async def _insert(
     if not tasks:
         return set()
     rows = [_row(task, key, others) for task, key in zip(tasks, keys, strict=True)]
-    inserted = await repository.insert_tasks(tx, rows)
+    inserted = await hot_repository.insert_tasks(tx, rows)
     stored = [task for task in tasks if task.id in inserted]
-    await repository.insert_events(tx, {task.id: first_event(task).events for task in stored})
+    await hot_repository.insert_events(tx, {task.id: first_event(task).events for task in stored})
     for task in stored:
         open_ones = [each for each in task.depends_on if not _is_met(each, others)]
         if open_ones:

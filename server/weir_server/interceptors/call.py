@@ -1,8 +1,7 @@
 """One call, as the interceptors see it, whatever its kind."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -31,6 +30,8 @@ class Call:
     decode: Callable[[bytes], Any]
     raw: bytes | None
     streams: bool
+    # Where a stream of requests comes.
+    requests: AsyncIterator[bytes] | None = None
     known: bool = True
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     caller: Caller | None = None
@@ -72,5 +73,10 @@ class Call:
         return self.caller and self.caller.principal.id
 
 
-Step = Callable[[Call], AbstractAsyncContextManager[None]]
+Proceed = Callable[[Call], Awaitable[bytes | None]]
+"""The rest of a call: the response's bytes, or None where they were written one by one."""
+
+Step = Callable[[Call, Proceed], Awaitable[bytes | None]]
+"""One interceptor: does its part around `proceed`."""
+
 Steps = Sequence[Step]

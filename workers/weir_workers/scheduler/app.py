@@ -17,6 +17,7 @@ from weir_core.readiness import tell_ready
 from weir_core.runtime import Runtime
 from weir_core.tasks.promotion import BATCH
 from weir_workers.scheduler.pulse import Pulse
+from weir_workers.strays import kept_clear
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Runtime.open(settings) as runtime:
+    async with Runtime.open(settings) as runtime, kept_clear():
         sweeping = asyncio.create_task(Sweeps(runtime, settings).run())
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait([sweeping, waiting], return_when=asyncio.FIRST_COMPLETED)
