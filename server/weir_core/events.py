@@ -102,25 +102,24 @@ class LiveEvents:
 
     async def _add(self, wanted: list[tuple[AttemptLog, list[Event], bool]]) -> list[AttemptLog]:
         """Add events to streams, and tell servers; answers the logs whose stream is gone."""
-        pipe = self._redis.pipeline(transaction=False)
-        for log, events, streamed in wanted:
-            batches = [part for one in _parts(events, _BATCH) for part in (f"{one[-1].seq}-0", dump(one))]
-            start = str(log.task_id).encode() + b" "
-            arguments = [_SEAL, self._channel, _LIFE_SECONDS, start, int(streamed), *batches]
-            await self._append(
-                keys=[self._key(log.task_id, log.attempt), self._age], args=arguments, client=pipe
-            )
-        results = await pipe.execute()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for log, events, streamed in wanted:
+                batches = [part for one in _parts(events, _BATCH) for part in (f"{one[-1].seq}-0", dump(one))]
+                start = str(log.task_id).encode() + b" "
+                arguments = [_SEAL, self._channel, _LIFE_SECONDS, start, int(streamed), *batches]
+                keys = [self._key(log.task_id, log.attempt), self._age]
+                await self._append(keys=keys, args=arguments, client=pipe)
+            results = await pipe.execute()
         return [log for (log, _, _), result in zip(wanted, results, strict=True) if result == _LOST]
 
     async def trim(self, logs: Sequence[AttemptLog]) -> None:
         """Drop what is archived from the streams, which live on."""
-        pipe = self._redis.pipeline(transaction=False)
-        for log in logs:
-            key = self._key(log.task_id, log.attempt)
-            pipe.xtrim(key, minid=f"{log.archived_seq + 1}-0")
-            pipe.expire(key, _LIFE_SECONDS)
-        await pipe.execute()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for log in logs:
+                key = self._key(log.task_id, log.attempt)
+                pipe.xtrim(key, minid=f"{log.archived_seq + 1}-0")
+                pipe.expire(key, _LIFE_SECONDS)
+            await pipe.execute()
 
     async def announce(self, chunks: Mapping[UUID, list[Event]]) -> None:
         """Tell servers of new events, those of many tasks in one message."""
