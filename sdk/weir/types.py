@@ -11,7 +11,8 @@ from weir.v1.collection_pb2 import (
     SyncMode,
 )
 from weir.v1.collection_service_pb2 import RecordQuery
-from weir.v1.common_pb2 import ErrorReason, Heartbeat, Principal, PrincipalKind
+from weir.v1.common_pb2 import ErrorReason, Heartbeat, Principal, PrincipalKind, TimeRange
+from weir.v1.schedule_pb2 import Fire, FireResult, MissedPolicy, OverlapPolicy, Schedule, Timing
 from weir.v1.system_pb2 import Part, PartState, SystemStatus
 from weir.v1.task_pb2 import (
     Attempt,
@@ -59,6 +60,8 @@ __all__ = [
     "EventKind",
     "Failure",
     "FailureKind",
+    "Fire",
+    "FireResult",
     "Gap",
     "Heartbeat",
     "HttpDetail",
@@ -66,7 +69,9 @@ __all__ = [
     "LogLine",
     "LogSource",
     "LostWorkerDetail",
+    "MissedPolicy",
     "Outcome",
+    "OverlapPolicy",
     "Part",
     "PartState",
     "Permission",
@@ -80,6 +85,7 @@ __all__ = [
     "RoleBinding",
     "Run",
     "RunCounters",
+    "Schedule",
     "StateChange",
     "SyncMode",
     "SystemStatus",
@@ -89,9 +95,11 @@ __all__ = [
     "TaskState",
     "TaskType",
     "TaskView",
+    "TimeRange",
     "TimeoutDetail",
     "TimeoutKind",
     "Timeouts",
+    "Timing",
     "Tokens",
     "User",
 ]

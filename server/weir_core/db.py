@@ -39,7 +39,9 @@ _MET: Final = {1213, 1205, 1020}
 # Too many connections, shutdown in progress; from 2000 on the client speaks of its connection.
 _DOWN: Final = {1040, 1053}
 _CLIENT_LOST: Final = 2000
-_MYSQL_SESSION: Final = "SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00'"
+# A process that is frozen within a transaction must not hold its rows for long. MySQL knows no such limit.
+_IDLE_LIMIT: Final = "/*M!100300 , idle_write_transaction_timeout = 8 */"
+_MYSQL_SESSION: Final = f"SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00' {_IDLE_LIMIT}"
 
 
 class Database:

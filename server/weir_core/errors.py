@@ -11,6 +11,7 @@
     ├── NameTaken, RequestIdReused
     ├── StateConflict, InUse   not now, in this state
     ├── Conflict               two changes met; the whole call may be repeated
+    │   └── EtagMismatch       the resource was changed since the caller read it
     ├── RateLimited, QuotaExceeded
     ├── PositionExpired        the place to resume is not kept
     ├── ChecksumMismatch       stored content is damaged
@@ -172,6 +173,15 @@ class Conflict(WeirError):
     """Two changes met; the same call may be repeated."""
 
     reason: ClassVar[str] = "CONFLICT"
+
+
+class EtagMismatch(Conflict):
+    """The etag is not the current one."""
+
+    reason: ClassVar[str] = "ETAG_MISMATCH"
+
+    def __init__(self, kind: str, name: object) -> None:
+        super().__init__(f"{kind} {str(name)!r} was changed since you read it; read it again and reapply")
 
 
 class RateLimited(WeirError):

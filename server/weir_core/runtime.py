@@ -13,6 +13,7 @@ from weir_core.events import LiveEvents
 from weir_core.fleet.service import FleetService
 from weir_core.paging import PageTokens
 from weir_core.queue import Queue
+from weir_core.schedules.scheduling import Scheduling
 from weir_core.secrets import SecretBox
 from weir_core.signals import Signals
 from weir_core.tasks.execution import TaskExecution
@@ -42,6 +43,7 @@ class Runtime:
     history: History
     people: People
     collecting: Collecting
+    scheduling: Scheduling
 
     @classmethod
     @asynccontextmanager
@@ -84,4 +86,5 @@ class Runtime:
             history=History(db, live),
             people=people,
             collecting=Collecting.wire(settings, db, secrets, tasks, people.projects),
+            scheduling=Scheduling.wire(db, tasks),
         )

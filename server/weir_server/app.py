@@ -42,6 +42,7 @@ from weir_server.interceptors.validation import Validation
 from weir_server.interceptors.wrap import Wrap
 from weir_server.rpc.collection_service import CollectionServicer
 from weir_server.rpc.health_service import HealthServicer
+from weir_server.rpc.schedule_calls import ScheduleCalls
 from weir_server.rpc.system_service import SystemServicer
 from weir_server.rpc.task_service import TaskServicer
 from weir_server.rpc.user_service import UserServicer
@@ -155,7 +156,10 @@ class Server:
 
     def _register(self, access: Access) -> None:
         runtime, server = self._runtime, self._server
-        tasks = TaskServicer(runtime.tasks, runtime.fleet, runtime.hub, runtime.history, runtime.pages)
+        schedules = ScheduleCalls(runtime.scheduling, runtime.tasks, runtime.pages)
+        tasks = TaskServicer(
+            runtime.tasks, runtime.fleet, runtime.hub, runtime.history, runtime.pages, schedules=schedules
+        )
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, server)
         collections = CollectionServicer(runtime.collecting, runtime.pages)
         collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(collections, server)

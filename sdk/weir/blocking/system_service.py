@@ -3,7 +3,9 @@
 from weir import methods
 from weir.blocking.caller import Caller
 from weir.deadline import Timeout
-from weir.v1 import system_service_pb2
+from weir.v1 import (
+    system_service_pb2,
+)
 
 
 class SystemClient:

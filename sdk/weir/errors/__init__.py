@@ -18,6 +18,7 @@ WeirError
 │   ├── FailedPrecondition
 │   │   └── StateConflict · InUse
 │   ├── Aborted
+│   │   └── EtagMismatch
 │   ├── OutOfRange
 │   │   └── PositionExpired
 │   ├── Unimplemented
@@ -48,6 +49,7 @@ from weir.errors.calls import (
     DeadlineExceeded,
     DependencyDown,
     Draining,
+    EtagMismatch,
     FailedPrecondition,
     FieldInvalid,
     FilterInvalid,
@@ -107,6 +109,7 @@ __all__ = [
     "DependencyDown",
     "DependencyFailed",
     "Draining",
+    "EtagMismatch",
     "FailedPrecondition",
     "FieldInvalid",
     "FilterInvalid",

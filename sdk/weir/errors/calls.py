@@ -161,6 +161,10 @@ class Aborted(CallError):
     code = "ABORTED"
 
 
+class EtagMismatch(Aborted):
+    """The resource was changed since it was read; read it again and reapply."""
+
+
 class OutOfRange(CallError):
     """The place asked for is not there."""
 

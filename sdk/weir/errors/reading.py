@@ -24,6 +24,7 @@ _BY_REASON: dict[str, type[CallError]] = {
     "TOKEN_REVOKED": calls.TokenRevoked,
     "NAME_TAKEN": calls.NameTaken,
     "REQUEST_ID_REUSED": calls.RequestIdReused,
+    "ETAG_MISMATCH": calls.EtagMismatch,
     "STATE_CONFLICT": calls.StateConflict,
     "IN_USE": calls.InUse,
     "RATE_LIMITED": calls.RateLimited,

@@ -3,11 +3,12 @@
 isort:skip_file
 Shapes that more than one service uses, and the rules common to all.
 
-Projects. Tasks, connections, collections, runs and datasets belong to a
-project, and rights are held per project. An empty `project` on creation means
-`default`; it can't change. Names of connections, collections and datasets are
-unique within a project. What a resource refers to is of its own project. What
-the caller may not see looks absent: NOT_FOUND, and left out of lists.
+Projects. Tasks, schedules, connections, collections, runs and datasets belong
+to a project, and rights are held per project. An empty `project` on creation
+means `default`; it can't change. Names of schedules, connections, collections
+and datasets are unique within a project. What a resource refers to is of its
+own project. What the caller may not see looks absent: NOT_FOUND, and left out
+of lists.
 
 Sizes. No answer, and no message of a stream, exceeds 3 MiB.
 
@@ -23,6 +24,11 @@ brackets, quoted strings, RFC 3339 times, durations such as `90s`. Paths are
 the fields marked `query`, as in the resource, with dots: `creator.id`;
 those of a task's `spec` go without `spec.`. Enum values go without their
 prefix: `state = FAILED`. At most 2,000 characters, 20 terms.
+
+Updates. `update_mask` names what to change, by full paths, `*` everything
+that callers set; it is required. `etag`, where given, must be the current
+one, else ABORTED; it covers only what callers set. Deleting what was deleted
+before is no error.
 
 Creation. `request_id` (1 to 64 visible characters, caller's choice) makes a
 call safe to repeat. It is unique per principal and method, and kept as long
@@ -91,6 +97,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS: the name is taken."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 32
     """ALREADY_EXISTS: the request id was used with other content."""
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 33
+    """ABORTED: the etag is not the current one; read again and reapply."""
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 34
     """ABORTED: two changes met; call again."""
     ERROR_REASON_STATE_CONFLICT: _ErrorReason.ValueType  # 40
@@ -153,6 +161,8 @@ ERROR_REASON_NAME_TAKEN: ErrorReason.ValueType  # 31
 """ALREADY_EXISTS: the name is taken."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 32
 """ALREADY_EXISTS: the request id was used with other content."""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 33
+"""ABORTED: the etag is not the current one; read again and reapply."""
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 34
 """ABORTED: two changes met; call again."""
 ERROR_REASON_STATE_CONFLICT: ErrorReason.ValueType  # 40
@@ -244,6 +254,36 @@ class Principal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Principal: _TypeAlias = Principal  # noqa: Y015
+
+@_typing.final
+class TimeRange(_message.Message):
+    """A span of time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """First instant in the span."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """First instant after the span, later than `start_time`."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeRange: _TypeAlias = TimeRange  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):

@@ -465,6 +465,8 @@ class Task(_message.Message):
     LAST_SEQ_FIELD_NUMBER: _builtins.int
     TYPE_VERSION_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    SCHEDULE_ID_FIELD_NUMBER: _builtins.int
+    FIRE_TIME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
@@ -480,6 +482,8 @@ class Task(_message.Message):
     """Sequence number of the newest event."""
     type_version: _builtins.int
     """Version of the type that the input was checked by."""
+    schedule_id: _builtins.str
+    """Schedule that made it; empty for none."""
     @_builtins.property
     def spec(self) -> Global___TaskSpec:
         """What was asked for, with defaults filled in. `input` only in the FULL view."""
@@ -508,7 +512,11 @@ class Task(_message.Message):
 
     @_builtins.property
     def creator(self) -> _common_pb2.Principal:
-        """Who submitted it."""
+        """Who submitted it; for a fire, the schedule's `run_as`."""
+
+    @_builtins.property
+    def fire_time(self) -> _timestamp_pb2.Timestamp:
+        """Fire time it stands for, when a schedule made it."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -538,13 +546,15 @@ class Task(_message.Message):
         last_seq: _builtins.int | None = ...,
         type_version: _builtins.int | None = ...,
         creator: _common_pb2.Principal | None = ...,
+        schedule_id: _builtins.str | None = ...,
+        fire_time: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "failure", b"failure", "output", b"output", "progress", b"progress", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "failure", b"failure", "fire_time", b"fire_time", "output", b"output", "progress", b"progress", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "failure", b"failure", "id", b"id", "last_seq", b"last_seq", "output", b"output", "progress", b"progress", "project", b"project", "spec", b"spec", "start_time", b"start_time", "state", b"state", "type_version", b"type_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "failure", b"failure", "fire_time", b"fire_time", "id", b"id", "last_seq", b"last_seq", "output", b"output", "progress", b"progress", "project", b"project", "schedule_id", b"schedule_id", "spec", b"spec", "start_time", b"start_time", "state", b"state", "type_version", b"type_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

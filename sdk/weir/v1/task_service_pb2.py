@@ -23,12 +23,15 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from weir.v1 import annotations_pb2 as weir_dot_v1_dot_annotations__pb2
 from weir.v1 import common_pb2 as weir_dot_v1_dot_common__pb2
+from weir.v1 import schedule_pb2 as weir_dot_v1_dot_schedule__pb2
 from weir.v1 import task_pb2 as weir_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aweir/v1/task_service.proto\x12\x07weir.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x19weir/v1/annotations.proto\x1a\x14weir/v1/common.proto\x1a\x12weir/v1/task.proto\"\xee\x01\n\x11SubmitTaskRequest\x12:\n\x07project\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^([a-z][a-z0-9-]{0,62})?$R\x07project\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x11.weir.v1.TaskSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\x12\x33\n\nrequest_id\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[!-~]{0,64}$R\trequestId\x12#\n\rvalidate_only\x18\x05 \x01(\x08R\x0cvalidateOnlyJ\x04\x08\x03\x10\x04R\x0eparent_task_id\"m\n\x12SubmitTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\"\xa1\x01\n\x0eGetTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12/\n\x04view\x18\x02 \x01(\x0e\x32\x11.weir.v1.TaskViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04view\x12;\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x04wait\"4\n\x0fGetTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\"\xc4\x01\n\x10ListTasksRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilter\x12/\n\x04view\x18\x05 \x01(\x0e\x32\x11.weir.v1.TaskViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04viewJ\x04\x08\x04\x10\x05R\x08order_by\"`\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\r.weir.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd5\x01\n\x11\x43\x61ncelTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12 \n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x12>\n\x05grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\xd8\x04\x32\x00R\x05grace\x12;\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x04wait\"y\n\x12\x43\x61ncelTaskResponse\x12\x39\n\x0c\x63\x61ncellation\x18\x01 \x01(\x0b\x32\x15.weir.v1.CancellationR\x0c\x63\x61ncellation\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x12.weir.v1.TaskStateR\x05state\"\xce\x01\n\x10WatchTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12\x19\n\x08\x66rom_seq\x18\x02 \x01(\x04R\x07\x66romSeq\x12;\n\x05kinds\x18\x03 \x03(\x0e\x32\x12.weir.v1.EventKindB\x11\xbaH\x0e\x92\x01\x0b\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05kinds\x12?\n\rmin_log_level\x18\x04 \x01(\x0e\x32\x11.weir.v1.LogLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0bminLogLevel\"\x9c\x01\n\x11WatchTaskResponse\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.weir.v1.TaskEventH\x00R\x05\x65vent\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x12.weir.v1.HeartbeatH\x00R\theartbeat\x12\x1f\n\x0bthrough_seq\x18\x03 \x01(\x04R\nthroughSeqB\x06\n\x04item\"\xdc\x02\n\x15ListTaskEventsRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12\x19\n\x08\x66rom_seq\x18\x04 \x01(\x04R\x07\x66romSeq\x12\x1e\n\ndescending\x18\x05 \x01(\x08R\ndescending\x12;\n\x05kinds\x18\x06 \x03(\x0e\x32\x12.weir.v1.EventKindB\x11\xbaH\x0e\x92\x01\x0b\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05kinds\x12?\n\rmin_log_level\x18\x07 \x01(\x0e\x32\x11.weir.v1.LogLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0bminLogLevel\x12\x18\n\x07\x61ttempt\x18\x08 \x01(\rR\x07\x61ttempt\"l\n\x16ListTaskEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.weir.v1.TaskEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n\x14ListTaskTypesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilterJ\x04\x08\x04\x10\x05R\x08order_by\"q\n\x15ListTaskTypesResponse\x12\x30\n\ntask_types\x18\x01 \x03(\x0b\x32\x11.weir.v1.TaskTypeR\ttaskTypes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"3\n\x12GetTaskTypeRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64R\x04name\"E\n\x13GetTaskTypeResponse\x12.\n\ttask_type\x18\x01 \x01(\x0b\x32\x11.weir.v1.TaskTypeR\x08taskType*N\n\x08TaskView\x12\x19\n\x15TASK_VIEW_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_VIEW_BASIC\x10\x01\x12\x12\n\x0eTASK_VIEW_FULL\x10\x02\x32\x81\x06\n\x0bTaskService\x12\x61\n\nSubmitTask\x12\x1a.weir.v1.SubmitTaskRequest\x1a\x1b.weir.v1.SubmitTaskResponse\"\x1a\xb2\xeb\x18\x16\n\x0ctasks.submit2\x06{type}\x12Q\n\x07GetTask\x12\x17.weir.v1.GetTaskRequest\x1a\x18.weir.v1.GetTaskResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12W\n\tListTasks\x12\x19.weir.v1.ListTasksRequest\x1a\x1a.weir.v1.ListTasksResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12\\\n\nCancelTask\x12\x1a.weir.v1.CancelTaskRequest\x1a\x1b.weir.v1.CancelTaskResponse\"\x15\x90\x02\x02\xb2\xeb\x18\x0e\n\x0ctasks.cancel\x12Y\n\tWatchTask\x12\x19.weir.v1.WatchTaskRequest\x1a\x1a.weir.v1.WatchTaskResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read0\x01\x12\x66\n\x0eListTaskEvents\x12\x1e.weir.v1.ListTaskEventsRequest\x1a\x1f.weir.v1.ListTaskEventsResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12\x63\n\rListTaskTypes\x12\x1d.weir.v1.ListTaskTypesRequest\x1a\x1e.weir.v1.ListTaskTypesResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12]\n\x0bGetTaskType\x12\x1b.weir.v1.GetTaskTypeRequest\x1a\x1c.weir.v1.GetTaskTypeResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aweir/v1/task_service.proto\x12\x07weir.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19weir/v1/annotations.proto\x1a\x14weir/v1/common.proto\x1a\x16weir/v1/schedule.proto\x1a\x12weir/v1/task.proto\"\xee\x01\n\x11SubmitTaskRequest\x12:\n\x07project\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^([a-z][a-z0-9-]{0,62})?$R\x07project\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x11.weir.v1.TaskSpecB\x06\xbaH\x03\xc8\x01\x01R\x04spec\x12\x33\n\nrequest_id\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[!-~]{0,64}$R\trequestId\x12#\n\rvalidate_only\x18\x05 \x01(\x08R\x0cvalidateOnlyJ\x04\x08\x03\x10\x04R\x0eparent_task_id\"m\n\x12SubmitTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\x12\x18\n\x07\x63reated\x18\x02 \x01(\x08R\x07\x63reated\x12\x1a\n\x08warnings\x18\x03 \x03(\tR\x08warnings\"\xa1\x01\n\x0eGetTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12/\n\x04view\x18\x02 \x01(\x0e\x32\x11.weir.v1.TaskViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04view\x12;\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x04wait\"4\n\x0fGetTaskResponse\x12!\n\x04task\x18\x01 \x01(\x0b\x32\r.weir.v1.TaskR\x04task\"\xc4\x01\n\x10ListTasksRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilter\x12/\n\x04view\x18\x05 \x01(\x0e\x32\x11.weir.v1.TaskViewB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04viewJ\x04\x08\x04\x10\x05R\x08order_by\"`\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\r.weir.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd5\x01\n\x11\x43\x61ncelTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12 \n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x06reason\x12>\n\x05grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\r\xbaH\n\xaa\x01\x07\"\x03\x08\xd8\x04\x32\x00R\x05grace\x12;\n\x04wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\xbaH\t\xaa\x01\x06\"\x02\x08<2\x00R\x04wait\"y\n\x12\x43\x61ncelTaskResponse\x12\x39\n\x0c\x63\x61ncellation\x18\x01 \x01(\x0b\x32\x15.weir.v1.CancellationR\x0c\x63\x61ncellation\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x12.weir.v1.TaskStateR\x05state\"\xce\x01\n\x10WatchTaskRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12\x19\n\x08\x66rom_seq\x18\x02 \x01(\x04R\x07\x66romSeq\x12;\n\x05kinds\x18\x03 \x03(\x0e\x32\x12.weir.v1.EventKindB\x11\xbaH\x0e\x92\x01\x0b\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05kinds\x12?\n\rmin_log_level\x18\x04 \x01(\x0e\x32\x11.weir.v1.LogLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0bminLogLevel\"\x9c\x01\n\x11WatchTaskResponse\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.weir.v1.TaskEventH\x00R\x05\x65vent\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x12.weir.v1.HeartbeatH\x00R\theartbeat\x12\x1f\n\x0bthrough_seq\x18\x03 \x01(\x04R\nthroughSeqB\x06\n\x04item\"\xdc\x02\n\x15ListTaskEventsRequest\x12!\n\x07task_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\x06taskId\x12$\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12\x19\n\x08\x66rom_seq\x18\x04 \x01(\x04R\x07\x66romSeq\x12\x1e\n\ndescending\x18\x05 \x01(\x08R\ndescending\x12;\n\x05kinds\x18\x06 \x03(\x0e\x32\x12.weir.v1.EventKindB\x11\xbaH\x0e\x92\x01\x0b\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00R\x05kinds\x12?\n\rmin_log_level\x18\x07 \x01(\x0e\x32\x11.weir.v1.LogLevelB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x0bminLogLevel\x12\x18\n\x07\x61ttempt\x18\x08 \x01(\rR\x07\x61ttempt\"l\n\x16ListTaskEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.weir.v1.TaskEventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n\x14ListTaskTypesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilterJ\x04\x08\x04\x10\x05R\x08order_by\"q\n\x15ListTaskTypesResponse\x12\x30\n\ntask_types\x18\x01 \x03(\x0b\x32\x11.weir.v1.TaskTypeR\ttaskTypes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"3\n\x12GetTaskTypeRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64R\x04name\"E\n\x13GetTaskTypeResponse\x12.\n\ttask_type\x18\x01 \x01(\x0b\x32\x11.weir.v1.TaskTypeR\x08taskType\"\x83\x01\n\x15\x43reateScheduleRequest\x12\x35\n\x08schedule\x18\x01 \x01(\x0b\x32\x11.weir.v1.ScheduleB\x06\xbaH\x03\xc8\x01\x01R\x08schedule\x12\x33\n\nrequest_id\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[!-~]{0,64}$R\trequestId\"G\n\x16\x43reateScheduleResponse\x12-\n\x08schedule\x18\x01 \x01(\x0b\x32\x11.weir.v1.ScheduleR\x08schedule\"?\n\x12GetScheduleRequest\x12)\n\x0bschedule_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\nscheduleId\"D\n\x13GetScheduleResponse\x12-\n\x08schedule\x18\x01 \x01(\x0b\x32\x11.weir.v1.ScheduleR\x08schedule\"\x97\x01\n\x14ListSchedulesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilterJ\x04\x08\x04\x10\x05R\x08order_by\"p\n\x15ListSchedulesResponse\x12/\n\tschedules\x18\x01 \x03(\x0b\x32\x11.weir.v1.ScheduleR\tschedules\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa3\x02\n\x15UpdateScheduleRequest\x12\x35\n\x08schedule\x18\x01 \x01(\x0b\x32\x11.weir.v1.ScheduleB\x06\xbaH\x03\xd8\x01\x03R\x08schedule\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask:\x95\x01\xbaH\x91\x01\x1a\x8e\x01\n\x0fupdate.complete\x12(schedule.id and update_mask are required\x1aQhas(this.schedule) && this.schedule.id != \'\' && this.update_mask.paths.size() > 0\"G\n\x16UpdateScheduleResponse\x12-\n\x08schedule\x18\x01 \x01(\x0b\x32\x11.weir.v1.ScheduleR\x08schedule\"_\n\x15\x44\x65leteScheduleRequest\x12)\n\x0bschedule_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\nscheduleId\x12\x1b\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\"\x18\n\x16\x44\x65leteScheduleResponse\"\xa2\x01\n\x16TriggerScheduleRequest\x12)\n\x0bschedule_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01R\nscheduleId\x12(\n\x05range\x18\x02 \x01(\x0b\x32\x12.weir.v1.TimeRangeR\x05range\x12\x33\n\nrequest_id\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[!-~]{0,64}$R\trequestId\">\n\x17TriggerScheduleResponse\x12#\n\x05\x66ires\x18\x01 \x03(\x0b\x32\r.weir.v1.FireR\x05\x66ires\"\xa4\x01\n\x16PreviewScheduleRequest\x12/\n\x06timing\x18\x01 \x01(\x0b\x32\x0f.weir.v1.TimingB\x06\xbaH\x03\xc8\x01\x01R\x06timing\x12\x39\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x1e\n\x05\x63ount\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07R\x05\x63ount\"p\n\x17PreviewScheduleResponse\x12\x39\n\nfire_times\x18\x01 \x03(\x0b\x32\x1a.google.protobuf.TimestampR\tfireTimes\x12\x1a\n\x08warnings\x18\x02 \x03(\tR\x08warnings*N\n\x08TaskView\x12\x19\n\x15TASK_VIEW_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_VIEW_BASIC\x10\x01\x12\x12\n\x0eTASK_VIEW_FULL\x10\x02\x32\xa0\x0c\n\x0bTaskService\x12\x61\n\nSubmitTask\x12\x1a.weir.v1.SubmitTaskRequest\x1a\x1b.weir.v1.SubmitTaskResponse\"\x1a\xb2\xeb\x18\x16\n\x0ctasks.submit2\x06{type}\x12Q\n\x07GetTask\x12\x17.weir.v1.GetTaskRequest\x1a\x18.weir.v1.GetTaskResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12W\n\tListTasks\x12\x19.weir.v1.ListTasksRequest\x1a\x1a.weir.v1.ListTasksResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12\\\n\nCancelTask\x12\x1a.weir.v1.CancelTaskRequest\x1a\x1b.weir.v1.CancelTaskResponse\"\x15\x90\x02\x02\xb2\xeb\x18\x0e\n\x0ctasks.cancel\x12Y\n\tWatchTask\x12\x19.weir.v1.WatchTaskRequest\x1a\x1a.weir.v1.WatchTaskResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read0\x01\x12\x66\n\x0eListTaskEvents\x12\x1e.weir.v1.ListTaskEventsRequest\x1a\x1f.weir.v1.ListTaskEventsResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12\x63\n\rListTaskTypes\x12\x1d.weir.v1.ListTaskTypesRequest\x1a\x1e.weir.v1.ListTaskTypesResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12]\n\x0bGetTaskType\x12\x1b.weir.v1.GetTaskTypeRequest\x1a\x1c.weir.v1.GetTaskTypeResponse\"\x13\x90\x02\x01\xb2\xeb\x18\x0c\n\ntasks.read\x12~\n\x0e\x43reateSchedule\x12\x1e.weir.v1.CreateScheduleRequest\x1a\x1f.weir.v1.CreateScheduleResponse\"+\xb2\xeb\x18\'\n\x0fschedules.write2\x0ctasks.submit2\x06{type}\x12\x61\n\x0bGetSchedule\x12\x1b.weir.v1.GetScheduleRequest\x1a\x1c.weir.v1.GetScheduleResponse\"\x17\x90\x02\x01\xb2\xeb\x18\x10\n\x0eschedules.read\x12g\n\rListSchedules\x12\x1d.weir.v1.ListSchedulesRequest\x1a\x1e.weir.v1.ListSchedulesResponse\"\x17\x90\x02\x01\xb2\xeb\x18\x10\n\x0eschedules.read\x12\x81\x01\n\x0eUpdateSchedule\x12\x1e.weir.v1.UpdateScheduleRequest\x1a\x1f.weir.v1.UpdateScheduleResponse\".\x90\x02\x02\xb2\xeb\x18\'\n\x0fschedules.write2\x0ctasks.submit2\x06{type}\x12k\n\x0e\x44\x65leteSchedule\x12\x1e.weir.v1.DeleteScheduleRequest\x1a\x1f.weir.v1.DeleteScheduleResponse\"\x18\x90\x02\x02\xb2\xeb\x18\x11\n\x0fschedules.write\x12q\n\x0fTriggerSchedule\x12\x1f.weir.v1.TriggerScheduleRequest\x1a .weir.v1.TriggerScheduleResponse\"\x1b\xb2\xeb\x18\x11\n\x0fschedules.write\xba\xeb\x18\x02\x08\x1e\x12m\n\x0fPreviewSchedule\x12\x1f.weir.v1.PreviewScheduleRequest\x1a .weir.v1.PreviewScheduleResponse\"\x17\x90\x02\x01\xb2\xeb\x18\x10\n\x0eschedules.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -87,6 +90,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTASKTYPESREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\320\017'
   _globals['_GETTASKTYPEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETTASKTYPEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['schedule']._loaded_options = None
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['schedule']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATESCHEDULEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\021r\0172\r^[!-~]{0,64}$'
+  _globals['_GETSCHEDULEREQUEST'].fields_by_name['schedule_id']._loaded_options = None
+  _globals['_GETSCHEDULEREQUEST'].fields_by_name['schedule_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTSCHEDULESREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\320\017'
+  _globals['_UPDATESCHEDULEREQUEST'].fields_by_name['schedule']._loaded_options = None
+  _globals['_UPDATESCHEDULEREQUEST'].fields_by_name['schedule']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_UPDATESCHEDULEREQUEST']._loaded_options = None
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_options = b'\272H\221\001\032\216\001\n\017update.complete\022(schedule.id and update_mask are required\032Qhas(this.schedule) && this.schedule.id != \'\' && this.update_mask.paths.size() > 0'
+  _globals['_DELETESCHEDULEREQUEST'].fields_by_name['schedule_id']._loaded_options = None
+  _globals['_DELETESCHEDULEREQUEST'].fields_by_name['schedule_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_DELETESCHEDULEREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETESCHEDULEREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_TRIGGERSCHEDULEREQUEST'].fields_by_name['schedule_id']._loaded_options = None
+  _globals['_TRIGGERSCHEDULEREQUEST'].fields_by_name['schedule_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_TRIGGERSCHEDULEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_TRIGGERSCHEDULEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\021r\0172\r^[!-~]{0,64}$'
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['timing']._loaded_options = None
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['timing']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['count']._loaded_options = None
+  _globals['_PREVIEWSCHEDULEREQUEST'].fields_by_name['count']._serialized_options = b'\272H\005*\003\030\350\007'
   _globals['_TASKSERVICE'].methods_by_name['SubmitTask']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['SubmitTask']._serialized_options = b'\262\353\030\026\n\014tasks.submit2\006{type}'
   _globals['_TASKSERVICE'].methods_by_name['GetTask']._loaded_options = None
@@ -103,40 +134,82 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKSERVICE'].methods_by_name['ListTaskTypes']._serialized_options = b'\220\002\001\262\353\030\014\n\ntasks.read'
   _globals['_TASKSERVICE'].methods_by_name['GetTaskType']._loaded_options = None
   _globals['_TASKSERVICE'].methods_by_name['GetTaskType']._serialized_options = b'\220\002\001\262\353\030\014\n\ntasks.read'
-  _globals['_TASKVIEW']._serialized_start=2568
-  _globals['_TASKVIEW']._serialized_end=2646
-  _globals['_SUBMITTASKREQUEST']._serialized_start=141
-  _globals['_SUBMITTASKREQUEST']._serialized_end=379
-  _globals['_SUBMITTASKRESPONSE']._serialized_start=381
-  _globals['_SUBMITTASKRESPONSE']._serialized_end=490
-  _globals['_GETTASKREQUEST']._serialized_start=493
-  _globals['_GETTASKREQUEST']._serialized_end=654
-  _globals['_GETTASKRESPONSE']._serialized_start=656
-  _globals['_GETTASKRESPONSE']._serialized_end=708
-  _globals['_LISTTASKSREQUEST']._serialized_start=711
-  _globals['_LISTTASKSREQUEST']._serialized_end=907
-  _globals['_LISTTASKSRESPONSE']._serialized_start=909
-  _globals['_LISTTASKSRESPONSE']._serialized_end=1005
-  _globals['_CANCELTASKREQUEST']._serialized_start=1008
-  _globals['_CANCELTASKREQUEST']._serialized_end=1221
-  _globals['_CANCELTASKRESPONSE']._serialized_start=1223
-  _globals['_CANCELTASKRESPONSE']._serialized_end=1344
-  _globals['_WATCHTASKREQUEST']._serialized_start=1347
-  _globals['_WATCHTASKREQUEST']._serialized_end=1553
-  _globals['_WATCHTASKRESPONSE']._serialized_start=1556
-  _globals['_WATCHTASKRESPONSE']._serialized_end=1712
-  _globals['_LISTTASKEVENTSREQUEST']._serialized_start=1715
-  _globals['_LISTTASKEVENTSREQUEST']._serialized_end=2063
-  _globals['_LISTTASKEVENTSRESPONSE']._serialized_start=2065
-  _globals['_LISTTASKEVENTSRESPONSE']._serialized_end=2173
-  _globals['_LISTTASKTYPESREQUEST']._serialized_start=2176
-  _globals['_LISTTASKTYPESREQUEST']._serialized_end=2327
-  _globals['_LISTTASKTYPESRESPONSE']._serialized_start=2329
-  _globals['_LISTTASKTYPESRESPONSE']._serialized_end=2442
-  _globals['_GETTASKTYPEREQUEST']._serialized_start=2444
-  _globals['_GETTASKTYPEREQUEST']._serialized_end=2495
-  _globals['_GETTASKTYPERESPONSE']._serialized_start=2497
-  _globals['_GETTASKTYPERESPONSE']._serialized_end=2566
-  _globals['_TASKSERVICE']._serialized_start=2649
-  _globals['_TASKSERVICE']._serialized_end=3418
+  _globals['_TASKSERVICE'].methods_by_name['CreateSchedule']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['CreateSchedule']._serialized_options = b'\262\353\030\'\n\017schedules.write2\014tasks.submit2\006{type}'
+  _globals['_TASKSERVICE'].methods_by_name['GetSchedule']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['GetSchedule']._serialized_options = b'\220\002\001\262\353\030\020\n\016schedules.read'
+  _globals['_TASKSERVICE'].methods_by_name['ListSchedules']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['ListSchedules']._serialized_options = b'\220\002\001\262\353\030\020\n\016schedules.read'
+  _globals['_TASKSERVICE'].methods_by_name['UpdateSchedule']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['UpdateSchedule']._serialized_options = b'\220\002\002\262\353\030\'\n\017schedules.write2\014tasks.submit2\006{type}'
+  _globals['_TASKSERVICE'].methods_by_name['DeleteSchedule']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['DeleteSchedule']._serialized_options = b'\220\002\002\262\353\030\021\n\017schedules.write'
+  _globals['_TASKSERVICE'].methods_by_name['TriggerSchedule']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['TriggerSchedule']._serialized_options = b'\262\353\030\021\n\017schedules.write\272\353\030\002\010\036'
+  _globals['_TASKSERVICE'].methods_by_name['PreviewSchedule']._loaded_options = None
+  _globals['_TASKSERVICE'].methods_by_name['PreviewSchedule']._serialized_options = b'\220\002\001\262\353\030\020\n\016schedules.read'
+  _globals['_TASKVIEW']._serialized_start=4269
+  _globals['_TASKVIEW']._serialized_end=4347
+  _globals['_SUBMITTASKREQUEST']._serialized_start=232
+  _globals['_SUBMITTASKREQUEST']._serialized_end=470
+  _globals['_SUBMITTASKRESPONSE']._serialized_start=472
+  _globals['_SUBMITTASKRESPONSE']._serialized_end=581
+  _globals['_GETTASKREQUEST']._serialized_start=584
+  _globals['_GETTASKREQUEST']._serialized_end=745
+  _globals['_GETTASKRESPONSE']._serialized_start=747
+  _globals['_GETTASKRESPONSE']._serialized_end=799
+  _globals['_LISTTASKSREQUEST']._serialized_start=802
+  _globals['_LISTTASKSREQUEST']._serialized_end=998
+  _globals['_LISTTASKSRESPONSE']._serialized_start=1000
+  _globals['_LISTTASKSRESPONSE']._serialized_end=1096
+  _globals['_CANCELTASKREQUEST']._serialized_start=1099
+  _globals['_CANCELTASKREQUEST']._serialized_end=1312
+  _globals['_CANCELTASKRESPONSE']._serialized_start=1314
+  _globals['_CANCELTASKRESPONSE']._serialized_end=1435
+  _globals['_WATCHTASKREQUEST']._serialized_start=1438
+  _globals['_WATCHTASKREQUEST']._serialized_end=1644
+  _globals['_WATCHTASKRESPONSE']._serialized_start=1647
+  _globals['_WATCHTASKRESPONSE']._serialized_end=1803
+  _globals['_LISTTASKEVENTSREQUEST']._serialized_start=1806
+  _globals['_LISTTASKEVENTSREQUEST']._serialized_end=2154
+  _globals['_LISTTASKEVENTSRESPONSE']._serialized_start=2156
+  _globals['_LISTTASKEVENTSRESPONSE']._serialized_end=2264
+  _globals['_LISTTASKTYPESREQUEST']._serialized_start=2267
+  _globals['_LISTTASKTYPESREQUEST']._serialized_end=2418
+  _globals['_LISTTASKTYPESRESPONSE']._serialized_start=2420
+  _globals['_LISTTASKTYPESRESPONSE']._serialized_end=2533
+  _globals['_GETTASKTYPEREQUEST']._serialized_start=2535
+  _globals['_GETTASKTYPEREQUEST']._serialized_end=2586
+  _globals['_GETTASKTYPERESPONSE']._serialized_start=2588
+  _globals['_GETTASKTYPERESPONSE']._serialized_end=2657
+  _globals['_CREATESCHEDULEREQUEST']._serialized_start=2660
+  _globals['_CREATESCHEDULEREQUEST']._serialized_end=2791
+  _globals['_CREATESCHEDULERESPONSE']._serialized_start=2793
+  _globals['_CREATESCHEDULERESPONSE']._serialized_end=2864
+  _globals['_GETSCHEDULEREQUEST']._serialized_start=2866
+  _globals['_GETSCHEDULEREQUEST']._serialized_end=2929
+  _globals['_GETSCHEDULERESPONSE']._serialized_start=2931
+  _globals['_GETSCHEDULERESPONSE']._serialized_end=2999
+  _globals['_LISTSCHEDULESREQUEST']._serialized_start=3002
+  _globals['_LISTSCHEDULESREQUEST']._serialized_end=3153
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=3155
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=3267
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=3270
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=3561
+  _globals['_UPDATESCHEDULERESPONSE']._serialized_start=3563
+  _globals['_UPDATESCHEDULERESPONSE']._serialized_end=3634
+  _globals['_DELETESCHEDULEREQUEST']._serialized_start=3636
+  _globals['_DELETESCHEDULEREQUEST']._serialized_end=3731
+  _globals['_DELETESCHEDULERESPONSE']._serialized_start=3733
+  _globals['_DELETESCHEDULERESPONSE']._serialized_end=3757
+  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_start=3760
+  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_end=3922
+  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_start=3924
+  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_end=3986
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=3989
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=4153
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=4155
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=4267
+  _globals['_TASKSERVICE']._serialized_start=4350
+  _globals['_TASKSERVICE']._serialized_end=5918
 # @@protoc_insertion_point(module_scope)

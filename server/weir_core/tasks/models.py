@@ -38,6 +38,8 @@ task = Table(
     Column("failure", Json),
     Column("progress", Json),
     Column("cancellation", Json),
+    Column("schedule_id", Uuid),
+    Column("fire_time", Micros),
     *creator_columns(),
     *request_columns(),
     Column("create_time", Micros, nullable=False),
@@ -54,6 +56,7 @@ task = Table(
     Index(None, "project", "type", "id"),
     Index(None, "project", "queue", "id"),
     Index(None, "creator_id", "id"),
+    Index(None, "schedule_id", "id"),
     **TABLE,
 )
 
@@ -167,6 +170,8 @@ class Task:
     creator: Principal
     create_time: datetime
     start_after: datetime | None = None
+    schedule_id: UUID | None = None
+    fire_time: datetime | None = None
     worker_id: UUID | None = None
     input: dict[str, Any] | None = None
     output: dict[str, Any] | None = None

@@ -37,6 +37,7 @@ FILTERS: Final = {
     "queue": Filterable(task.c.queue),
     "state": Filterable(task.c.state, enum_value(TaskState)),
     "creator.id": Filterable(task.c.creator_id, id_value),
+    "schedule_id": Filterable(task.c.schedule_id, id_value),
     "create_time": Filterable(task.c.create_time, time_value, ("<", "<=", ">", ">=")),
 }
 
@@ -53,6 +54,8 @@ class NewTask:
     start_after: datetime | None = None
     limits: Limits | None = None
     """The caller's limits, laid over those of the type already."""
+    schedule_id: UUID | None = None
+    fire_time: datetime | None = None
     content: Any = None
     """What the caller sent, as JSON, to tell a repeat from another request."""
 
@@ -98,7 +101,7 @@ class TaskService:
         validate_only: bool = False,
     ) -> Submitted:
         """Store a task. It is run, whatever process or machine dies after this has returned."""
-        await self._check(caller, new, kind)
+        await self.check(caller, new, kind)
         key = request_key(caller.principal, "SubmitTask", request_id, new.content)
         made = _make(caller, new, kind, key)
         if validate_only:
@@ -174,7 +177,8 @@ class TaskService:
         except (RedisError, OSError) as error:
             _log.info("watchers were not told of task %s: %s", task_id, error)
 
-    async def _check(self, caller: Caller, new: NewTask, kind: TaskType) -> None:
+    async def check(self, caller: Caller, new: NewTask, kind: TaskType) -> None:
+        """Refuse what the caller may not submit, and what does not fit the type."""
         if not caller.holds("tasks.submit", new.project):
             raise PermissionMissing("tasks.submit", new.project)
         if kind.permission and not caller.holds(kind.permission, new.project):
@@ -230,6 +234,8 @@ def _make(caller: Caller, new: NewTask, kind: TaskType, key: RequestKey | None) 
         creator=caller.principal,
         create_time=now,
         start_after=new.start_after,
+        schedule_id=new.schedule_id,
+        fire_time=new.fire_time,
         input=new.input,
     )
     return Made(made, _row(made, key), numbering.events)
@@ -298,6 +304,8 @@ def _row(made: Task, key: RequestKey | None) -> dict[str, Any]:
         "labels": made.labels,
         "limits": dump_limits(made.limits),
         "start_after": made.start_after,
+        "schedule_id": made.schedule_id,
+        "fire_time": made.fire_time,
         "create_time": made.create_time,
         **creator_values(made.creator),
         **request_values(key),

@@ -27,19 +27,20 @@ class Validation:
             self.check(call.message)
         yield
 
-    def check(self, request: Message) -> None:
-        """The same for a message alone."""
+    def check(self, request: Message, root: str = "") -> None:
+        """The same for a message alone; `root` is where it stands in its request."""
         check_json(request)
         try:
             self._validator.validate(request)
         except protovalidate.ValidationError as error:
-            raise InvalidArgument(*(_violation(request, found) for found in error.violations)) from None
+            raise InvalidArgument(*(_violation(request, found, root) for found in error.violations)) from None
 
 
-def _violation(request: Message, found: Any) -> Violation:
-    path, hidden = "", False
+def _violation(request: Message, found: Any, root: str) -> Violation:
+    path, hidden = root, False
     kind: Any = request.DESCRIPTOR
-    for element in found.proto.field.elements:
+    # A rule about a message as a whole names no field.
+    for element in found.proto.field.elements if found.proto.field else ():
         field = kind.fields_by_name.get(element.field_name) if kind else None
         hidden = hidden or bool(field and field.GetOptions().debug_redact)
         kind = field.message_type if field else None

@@ -1,5 +1,6 @@
 """What all services convert: times, durations, JSON, principals."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from weir.v1 import common_pb2
+from weir_core.errors import InvalidArgument
 from weir_core.principals import Principal
 
 _WHOLE: Final = 2**53
@@ -25,9 +27,21 @@ def timestamp(value: datetime | None) -> Timestamp | None:
     return message
 
 
-def instant(message: Message, field: str) -> datetime | None:
-    """The instant in a field; None where it is unset."""
-    return getattr(message, field).ToDatetime(tzinfo=UTC) if message.HasField(field) else None
+def timestamps(values: Iterable[datetime]) -> list[Timestamp]:
+    """Some instants."""
+    return [made for value in values if (made := timestamp(value)) is not None]
+
+
+def instant(message: Message, field: str, root: str = "") -> datetime | None:
+    """The instant in a field; None where it is unset. `root` is where the message stands."""
+    if not message.HasField(field):
+        return None
+    try:
+        return getattr(message, field).ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidArgument.at(
+            f"{root}.{field}".lstrip("."), "must be a time of the years 1 to 9999"
+        ) from None
 
 
 def duration(value: timedelta | None) -> Duration | None:
@@ -39,9 +53,16 @@ def duration(value: timedelta | None) -> Duration | None:
     return message
 
 
-def span(message: Message, field: str) -> timedelta | None:
-    """The length of time in a field; None where it is unset."""
-    return getattr(message, field).ToTimedelta() if message.HasField(field) else None
+def span(message: Message, field: str, root: str = "") -> timedelta | None:
+    """The length of time in a field; None where it is unset. `root` is where the message stands."""
+    if not message.HasField(field):
+        return None
+    try:
+        return getattr(message, field).ToTimedelta()
+    except (ValueError, OverflowError):
+        raise InvalidArgument.at(
+            f"{root}.{field}".lstrip("."), "is no length of time that can be kept"
+        ) from None
 
 
 def struct(value: dict[str, Any] | None) -> Struct | None:

@@ -55,6 +55,8 @@ def task(value: Task, *, full: bool) -> task_pb2.Task:
         last_seq=value.last_seq,
         type_version=value.type_version,
         creator=principal(value.creator),
+        schedule_id="" if value.schedule_id is None else str(value.schedule_id),
+        fire_time=timestamp(value.fire_time),
         create_time=timestamp(value.create_time),
         start_time=timestamp(value.start_time),
         end_time=timestamp(value.end_time),

@@ -20,20 +20,29 @@ from weir_core.tasks.watching import WatchHub
 from weir_server.interceptors.authentication import caller, stands_on
 from weir_server.rpc import convert_tasks
 from weir_server.rpc.convert import span, timestamp
+from weir_server.rpc.schedule_calls import ScheduleCalls
 
 _QUIET_SECONDS: Final = 9.0
 
 
 class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
-    """Submit, follow and cancel tasks."""
+    """Submit, follow and cancel tasks; schedules."""
 
     def __init__(
-        self, tasks: TaskService, fleet: FleetService, hub: WatchHub, history: History, pages: PageTokens
+        self,
+        tasks: TaskService,
+        fleet: FleetService,
+        hub: WatchHub,
+        history: History,
+        pages: PageTokens,
+        *,
+        schedules: ScheduleCalls,
     ) -> None:
         self._tasks = tasks
         self._fleet = fleet
         self._hub = hub
         self._history = history
+        self._schedules = schedules
         self._pages = pages
 
     async def SubmitTask(self, request: pb.SubmitTaskRequest, context: Any) -> pb.SubmitTaskResponse:
@@ -127,6 +136,37 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     async def GetTaskType(self, request: pb.GetTaskTypeRequest, context: Any) -> pb.GetTaskTypeResponse:
         kind = await self._fleet.get_type(request.name)
         return pb.GetTaskTypeResponse(task_type=convert_tasks.task_type(kind, schemas=True))
+
+    async def CreateSchedule(
+        self, request: pb.CreateScheduleRequest, context: Any
+    ) -> pb.CreateScheduleResponse:
+        return await self._schedules.create(request)
+
+    async def GetSchedule(self, request: pb.GetScheduleRequest, context: Any) -> pb.GetScheduleResponse:
+        return await self._schedules.get(request)
+
+    async def ListSchedules(self, request: pb.ListSchedulesRequest, context: Any) -> pb.ListSchedulesResponse:
+        return await self._schedules.list(request)
+
+    async def UpdateSchedule(
+        self, request: pb.UpdateScheduleRequest, context: Any
+    ) -> pb.UpdateScheduleResponse:
+        return await self._schedules.update(request)
+
+    async def DeleteSchedule(
+        self, request: pb.DeleteScheduleRequest, context: Any
+    ) -> pb.DeleteScheduleResponse:
+        return await self._schedules.delete(request)
+
+    async def TriggerSchedule(
+        self, request: pb.TriggerScheduleRequest, context: Any
+    ) -> pb.TriggerScheduleResponse:
+        return await self._schedules.trigger(request)
+
+    async def PreviewSchedule(
+        self, request: pb.PreviewScheduleRequest, context: Any
+    ) -> pb.PreviewScheduleResponse:
+        return await self._schedules.preview(request)
 
 
 def _filter(request: pb.WatchTaskRequest | pb.ListTaskEventsRequest, attempt: int = 0) -> EventFilter:

@@ -64,7 +64,7 @@ class Rpc:
         level = self.descriptor.GetOptions().idempotency_level
         if level == NO_SIDE_EFFECTS or self.has_request_id:
             return True
-        return level == IDEMPOTENT and not any(each.name == "etag" for each in self.arguments)
+        return level == IDEMPOTENT and not any(_takes_etag(each.field) for each in self.arguments)
 
     @cached_property
     def entries(self) -> FieldDescriptor | None:
@@ -74,6 +74,12 @@ class Rpc:
         if "next_page_token" not in self.response.fields_by_name:
             return None
         return next(field for field in self.response.fields if field.is_repeated)
+
+
+def _takes_etag(field: FieldDescriptor) -> bool:
+    """Whether a repeat could meet the call's own change: the field is an etag, or has one inside."""
+    inside = field.message_type
+    return field.name == "etag" or (inside is not None and "etag" in inside.fields_by_name)
 
 
 @dataclass(frozen=True)

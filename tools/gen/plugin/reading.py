@@ -56,12 +56,21 @@ class Contract:
             raise ValueError(f"{method.full_name}: no (weir.v1.access) option says who may call it")
         client = self._option(method, "weir.v1.client")
         timeout = float(client.timeout_seconds) or (None if method.server_streaming else DEFAULT_TIMEOUT)
-        core = self._core(method.input_type)
-        spread = () if core is None else self._arguments(message_of(core), inputs_only=True)
-        own = tuple(each for each in self._arguments(method.input_type) if each.field is not core)
+        own, core, spread = self._spread(method.input_type)
         _check_names(method, [*spread, *own])
         comment = self._comments.of(method.full_name)
         return Rpc(method, _snake(method.name), comment, timeout, access.anonymous, own, core, spread)
+
+    def _spread(
+        self, request: Descriptor
+    ) -> tuple[tuple[Argument, ...], FieldDescriptor | None, tuple[Argument, ...]]:
+        """The request's own arguments, the message that is spread, and that one's."""
+        whole, core = self._arguments(request), self._core(request)
+        own = tuple(each for each in whole if each.field is not core)
+        spread = () if core is None else self._arguments(message_of(core), inputs_only=True)
+        # Where both have a field of one name, the message is given as such.
+        clash = {each.name for each in own} & {each.name for each in spread}
+        return (whole, None, ()) if clash else (own, core, spread)
 
     def _core(self, request: Descriptor) -> FieldDescriptor | None:
         """The one message that the request can't do without."""

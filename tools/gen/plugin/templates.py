@@ -18,6 +18,7 @@ from weir.aio.caller import AsyncCaller
 from weir.aio.pages import AsyncPages, fetcher
 from weir.aio.stream import AsyncStream
 from weir.deadline import Timeout
+from weir.masks import MaskLike, to_mask
 from weir.method import fresh_id
 from weir.times import DurationLike, TimeLike, to_duration, to_timestamp
 from weir.v1 import {modules}

@@ -1,4 +1,4 @@
-"""The scheduler process: sweeps until it is told to stop. Any number may run."""
+"""The scheduler process: sweeps and fires until it is told to stop. Any number may run."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ from weir_core.config import Settings, require
 from weir_core.errors import WeirError
 from weir_core.ids import new_id
 from weir_core.runtime import Runtime
+from weir_workers.scheduler.fire import Fires
 
 _log = logging.getLogger(__name__)
 
@@ -19,20 +20,23 @@ _SELDOM: Final = timedelta(minutes=1).total_seconds()
 
 
 async def run(settings: Settings) -> None:
-    """Sweep until SIGTERM or SIGINT."""
+    """Sweep and fire until SIGTERM or SIGINT."""
     require(settings, "database_url", "redis_url", "master_key")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Runtime.open(settings) as runtime:
-        sweeping = asyncio.create_task(Sweeps(runtime, settings).run())
+        works = (Sweeps(runtime, settings).run(), Fires(runtime.scheduling.firing).run())
+        working = [asyncio.create_task(work) for work in works]
         waiting = asyncio.create_task(stop.wait())
-        await asyncio.wait([sweeping, waiting], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*working, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        if sweeping.done():
-            sweeping.result()
-        sweeping.cancel()
+        for work in working:
+            if work.done():
+                work.result()
+            work.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
 
 
 class Sweeps:
