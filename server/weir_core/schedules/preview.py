@@ -16,14 +16,15 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 def preview(timing: Timing, start: datetime, count: int) -> tuple[list[datetime], list[str]]:
     """The first fire times from an instant on, without jitter, and warnings."""
     times = list(islice(fire_times(timing, start - _MICROSECOND, start), count))
-    warnings = [] if times else ["it never fires from then on"]
+    if not times:
+        return [], ["it never fires from then on"]
+    warnings: list[str] = []
     if timing.jitter:
         warnings.append(f"each fire comes up to {timing.jitter} later than shown, by chance")
     if timing.interval is not None and timing.time_zone:
         warnings.append("an interval counts elapsed time; the time zone changes nothing")
     if timing.cron:
         warnings += _about_days(timing.cron)
-    if timing.cron and times:
         warnings += _about_clocks(Cron.parse(timing.cron), timing.zone, start, times[-1])
     return times, warnings
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections.repository import by_name
-from weir_core.columns import EPOCH, database_now, insert_new, micros
+from weir_core.columns import EPOCH, database_now, insert_new
 from weir_core.idempotency import RequestKey, request_values
 from weir_core.principals import Principal, creator_of, creator_values
 from weir_core.schedules.encoding import dump_template, dump_timing, load_template, load_timing
@@ -28,14 +28,12 @@ _TERMINAL = [int(state) for state in TERMINAL]
 
 
 async def insert_schedule(
-    tx: AsyncConnection, made: Schedule, due_time: datetime | None, key: RequestKey | None
+    tx: AsyncConnection, made: Schedule, start: dict[str, Any], key: RequestKey | None
 ) -> bool:
-    """Store a schedule; False where its name or the request id is taken."""
+    """Store a schedule, with its first fire; False where its name or the request id is taken."""
     values: dict[str, Any] = {
         "id": made.id,
         "project": made.wanted.project,
-        "next_fire": made.next_fire,
-        "due_time": due_time and micros(due_time),
         "failures": 0,
         "revision": made.revision,
         "create_time": made.create_time,
@@ -43,7 +41,7 @@ async def insert_schedule(
         "is_delete": False,
         "live": True,
     }
-    values |= _wanted_values(made.wanted) | creator_values(made.creator) | request_values(key)
+    values |= start | _wanted_values(made.wanted) | creator_values(made.creator) | request_values(key)
     return await insert_new(tx, schedule, values | creator_values(made.run_as, "run_as"))
 
 

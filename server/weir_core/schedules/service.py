@@ -68,7 +68,7 @@ class ScheduleService:
         start = stopped() if new.paused else upcoming(made, now)
         made = replace(made, next_fire=start["next_fire"])
 
-        if not await self._db.write(lambda tx: repository.insert_schedule(tx, made, start["due_time"], key)):
+        if not await self._db.write(lambda tx: repository.insert_schedule(tx, made, start, key)):
             if other := await self._of_request(key):
                 return other
             raise NameTaken("schedule", new.name)

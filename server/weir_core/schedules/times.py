@@ -89,7 +89,7 @@ def next_change(zone: ZoneInfo, after: datetime, until: datetime) -> datetime | 
     before = offset(zone, after)
     low = after
     while low < until:
-        high = min(low + _DAY, until)
+        high = until if until - low < _DAY else low + _DAY
         if offset(zone, high) != before:
             return _bisect(zone, low.replace(microsecond=0), high, before)
         low = high
