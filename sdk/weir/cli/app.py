@@ -23,6 +23,7 @@ _OWN = {
     "datasets": "weir.cli.datasets:command",
     "login": "weir.cli.login:login",
     "logout": "weir.cli.login:logout",
+    "schedules": "weir.cli.schedules:command",
     "tasks": "weir.cli.tasks:command",
 }
 

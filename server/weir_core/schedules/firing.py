@@ -73,17 +73,9 @@ class Firing:
             _log.exception("schedule %s could not be fired", schedule_id)
 
     async def _turn(self, schedule_id: UUID) -> None:
-        async with self._db.read() as tx:
-            found = await repository.get(tx, schedule_id)
-        if found is None or found.wanted.paused:
-            return
-        ready = await self._starter.ready(found)
-
         async def work(tx: AsyncConnection) -> list[Made]:
             held = await repository.lock(tx, schedule_id, patient=False)
-            if held is None or held[0].revision != found.revision:
-                return []
-            return await Turn(tx, self._starter, ready, *held).take()
+            return [] if held is None else await Turn(tx, self._starter, *held).take()
 
         for made in await self._db.write(work):
             await self._tasks.started(made)

@@ -10,6 +10,7 @@ from weir_core.schedules.times import Timing, fire_times, next_change, offset, w
 
 _MOST_CHANGES: Final = 5
 _SHORTEST_MONTH: Final = 28
+_LONGEST_SHIFT: Final = timedelta(hours=2)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -40,19 +41,21 @@ def _about_days(text: str) -> list[str]:
 
 def _about_clocks(cron: Cron, zone: ZoneInfo, start: datetime, end: datetime) -> list[str]:
     warnings: list[str] = []
-    change = next_change(zone, start, end)
+    # The last fire may come in the first pass of an hour that is repeated soon.
+    until = end + _LONGEST_SHIFT
+    change = next_change(zone, start, until)
     while change is not None and len(warnings) < _MOST_CHANGES:
-        warnings += _about_change(cron, zone, change)
-        change = next_change(zone, change, end)
+        warnings += _about_change(cron, zone, change, end)
+        change = next_change(zone, change, until)
     return warnings
 
 
-def _about_change(cron: Cron, zone: ZoneInfo, change: datetime) -> list[str]:
-    """What a change of the clock does to the rule, where it names a time that is skipped or repeated."""
+def _about_change(cron: Cron, zone: ZoneInfo, change: datetime, end: datetime) -> list[str]:
+    """What a change of the clock does to the rule, where it skips or repeats a time of it until the end."""
     to = wall_clock(zone, change)
     came = to - offset(zone, change) + offset(zone, change - _MICROSECOND)
     named = next(cron.after(min(came, to) - _MICROSECOND), None)
-    if named is None or named >= max(came, to):
+    if named is None or named >= max(came, to) or (change > end and named > wall_clock(zone, end)):
         return []
     moved = f"on {came:%Y-%m-%d} clocks in {zone.key} go from {came:%H:%M} to {to:%H:%M}"
     if to > came:

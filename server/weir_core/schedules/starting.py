@@ -1,5 +1,7 @@
 """A fire's task: in whose name it is made, of what, and what stands in its way.
 
+All of it is read in the transaction that makes the task, so that it is true when that commits.
+
 A `collection.run` goes the way of RunCollection: with a run of its own, and one
 at a time for a collection, whoever started it.
 """
@@ -20,13 +22,13 @@ from weir_core.errors import (
     DeadlineReached,
     DependencyDown,
     Draining,
-    InvalidArgument,
     NotFound,
     PermissionMissing,
     StateConflict,
     WeirError,
 )
 from weir_core.fleet.models import TaskType
+from weir_core.fleet.repository import newest_type
 from weir_core.ids import new_id, parse_id
 from weir_core.principals import Caller
 from weir_core.schedules import fire_repository as fires
@@ -43,7 +45,7 @@ _PASSING: Final = (DependencyDown, Conflict, Draining, DeadlineReached)
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What the fires of a schedule are made with, read before the transaction that makes them."""
+    """What the fires of a schedule are made with."""
 
     schedule: Schedule
     caller: Caller
@@ -57,16 +59,13 @@ class Starter:
         self._db = db
         self._tasks = tasks
 
-    async def ready(self, found: Schedule) -> Ready | str:
+    async def ready(self, tx: AsyncConnection, found: Schedule) -> Ready | str:
         """What the schedule's fires need, or why none can be made."""
-        async with self._db.read() as tx:
-            caller = await acting_as(tx, found.run_as)
+        caller = await acting_as(tx, found.run_as)
         if caller is None:
             return f"the user {found.run_as.name!r}, in whose name it fires, was disabled or deleted"
-        try:
-            return Ready(found, caller, await self._tasks.newest_type(found.wanted.template.type))
-        except InvalidArgument as error:
-            return error.message
+        kind = await newest_type(tx, found.wanted.template.type)
+        return Ready(found, caller, kind) if kind else f"there is no task type {found.wanted.template.type!r}"
 
     async def check(self, caller: Caller, new: NewTask, kind: TaskType, fire: datetime) -> None:
         """Refuse what the caller could not submit itself, by what a fire at that time would be."""
@@ -111,7 +110,8 @@ class Starter:
 
     async def _start(self, tx: AsyncConnection, ready: Ready, time: datetime) -> Made:
         schedule, caller = ready.schedule, ready.caller
-        last = await fires.last_fired(tx, schedule.id, time)
+        asked = _LAST_FIRE_TIME in str(schedule.wanted.template.input)
+        last = await fires.last_fired(tx, schedule.id, time) if asked else None
         new = replace(_filled(schedule.wanted.template, time, last), schedule_id=schedule.id, fire_time=time)
         await self._tasks.check(caller, new, ready.kind)
         if new.type == RUN_TASK:

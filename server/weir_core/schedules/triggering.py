@@ -54,16 +54,15 @@ class Trigger:
             found, now = await repository.get(tx, schedule_id), await repository.now(tx)
         if found is None or not caller.holds(_WRITE, found.wanted.project):
             raise NotFound("schedule", schedule_id)
-        ready = await self._starter.ready(found)
         if span is None:
-            return [await self._now(found.id, ready, key)]
+            return [await self._now(found.id, key)]
         times = _times(found, span, now)
         portions = [times[at : at + _PORTION] for at in range(0, len(times), _PORTION)] or [[]]
-        return [fire for portion in portions for fire in await self._all(found.id, ready, portion, key)]
+        return [fire for portion in portions for fire in await self._all(found.id, portion, key)]
 
-    async def _now(self, schedule_id: UUID, ready: Ready | str, key: RequestKey | None) -> Fire:
+    async def _now(self, schedule_id: UUID, key: RequestKey | None) -> Fire:
         async def work(tx: AsyncConnection) -> tuple[Fire, Made | None]:
-            _, now = await self._lock(tx, schedule_id)
+            ready, now = await self._lock(tx, schedule_id)
             if before := await fires.of_request(tx, key):
                 return before, None
             while await fires.fired_at(tx, schedule_id, [now]):
@@ -77,11 +76,9 @@ class Trigger:
             await self._tasks.started(made)
         return fire
 
-    async def _all(
-        self, schedule_id: UUID, ready: Ready | str, times: Sequence[datetime], key: RequestKey | None
-    ) -> list[Fire]:
+    async def _all(self, schedule_id: UUID, times: Sequence[datetime], key: RequestKey | None) -> list[Fire]:
         async def work(tx: AsyncConnection) -> list[tuple[Fire, Made | None]]:
-            _, now = await self._lock(tx, schedule_id)
+            ready, now = await self._lock(tx, schedule_id)
             await fires.of_request(tx, key)
             await fires.note_request(tx, key, None)
             there = await fires.fired_at(tx, schedule_id, times)
@@ -98,11 +95,12 @@ class Trigger:
                 await self._tasks.started(made)
         return [fire for fire, _ in results]
 
-    async def _lock(self, tx: AsyncConnection, schedule_id: UUID) -> tuple[Schedule, datetime]:
+    async def _lock(self, tx: AsyncConnection, schedule_id: UUID) -> tuple[Ready | str, datetime]:
         locked = await repository.lock(tx, schedule_id)
         if locked is None:
             raise NotFound("schedule", schedule_id)
-        return locked
+        schedule, now = locked
+        return await self._starter.ready(tx, schedule), now
 
 
 def _times(found: Schedule, span: Span, now: datetime) -> list[datetime]:

@@ -38,15 +38,17 @@ class Turn:
 
     tx: AsyncConnection
     starter: Starter
-    ready: Ready | str
     schedule: Schedule
     now: datetime
     made: list[Made] = field(default_factory=list[Made])
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     held: datetime | None = None
+    ready: Ready | str | None = None
 
     async def take(self) -> list[Made]:
         """Do what there is to do; the tasks that were made."""
+        if self.schedule.wanted.paused:
+            return []
         self.held = self.schedule.held_fire
         if not await self._settle():
             await self._release()
@@ -134,12 +136,19 @@ class Turn:
         if await fires.fired_at(self.tx, self.schedule.id, [time]):
             # Somebody triggered it.
             return
-        _, made = await self.starter.shoot(self.tx, self.ready, self.schedule.id, time, self.now)
+        ready = await self._ready()
+        _, made = await self.starter.shoot(self.tx, ready, self.schedule.id, time, self.now)
         if made is not None:
             self.made.append(made)
 
     async def _blocker(self) -> UUID | None:
-        return await self.starter.blocker(self.tx, self.ready, self.schedule)
+        return await self.starter.blocker(self.tx, await self._ready(), self.schedule)
+
+    async def _ready(self) -> Ready | str:
+        # Most looks at a schedule find that another scheduler was here before.
+        if self.ready is None:
+            self.ready = await self.starter.ready(self.tx, self.schedule)
+        return self.ready
 
     async def _note(self, time: datetime, result: FireResult, text: str, count: int = 1) -> None:
         noted = Fire(new_id(), time, self.now, result, message=text, count=count)

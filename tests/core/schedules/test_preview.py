@@ -44,6 +44,12 @@ def test_each_surprise_is_told(timing: Timing, start: str, said: str):
     assert said in warnings[0]
 
 
+def test_the_first_pass_of_a_repeated_hour_is_told_as_the_last_of_the_list_too():
+    assert "comes twice" in preview(NIGHTLY, at("2026-10-24T12:00"), 1)[1][0]
+    assert preview(NIGHTLY, at("2026-10-23T12:00"), 1)[1] == []
+    assert preview(HOURLY, at("2026-10-24T23:20"), 1)[1] == []
+
+
 def test_a_change_of_clocks_that_meets_no_time_is_not_told():
     assert preview(replace(NIGHTLY, cron="30 5 * * *"), at("2026-10-20T12:00"), 10)[1] == []
 
