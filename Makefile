@@ -4,6 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 # Without it pyright asks a registry at each start whether there is a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+CELERY := .cache/bench/bin/celery
 # make is told by its own process id, so that a guard sees when it is gone.
 GUARD = exec "$$([ -x $(PY) ] && echo $(PY) || echo $(PYTHON))" tests/tools/guard.py $$PPID
 LOCK = $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
@@ -30,14 +31,21 @@ test: ## Lint, then all tests on a private MariaDB, SQLite and Redis (ARGS="-k â
 check: lint
 	@$(PY) -m pytest $(ARGS)
 
-lint: setup ## Format, rules, layers, contract, types, migrations
+lint: setup ## Format, rules, layers, contract, documents, types, migrations
 	@$(PY) -m tools.lint
 
-gen: setup ## Write sdk/weir/v1 and the clients from protos/
+gen: setup ## Write sdk/weir/v1 and the clients from protos/, and the parts of docs/ that the code knows
 	@$(PY) -m tools.gen
+	@$(PY) -m tools.docs
 
-bench: setup ## Measure and print
-	@exec $(PY) -m tests.bench
+bench: setup $(CELERY) ## Measure and print, beside bare drivers, bare gRPC and Celery (ARGS="calls --quick" for some)
+	@$(GUARD) $(PY) -m tests.bench $(ARGS)
+
+# Celery's needs must not hold back ours: it has an environment of its own, and nothing else looks at it.
+$(CELERY): requirements/bench.txt | $(READY)
+	@$(VENV)/bin/uv venv -q --clear --python $(PY) .cache/bench
+	@$(VENV)/bin/uv pip install -q --python .cache/bench --no-deps --require-hashes -r $<
+	@touch $@
 
 revision: setup ## Write a migration from the changed tables: make revision m="what changed"
 	@$(PY) -m tools.revision "$(m)"
@@ -46,3 +54,5 @@ lock: ## Write requirements/ anew from the pyproject files (with uv)
 	@$(LOCK) $(MEMBERS) --extra cli --extra arrow -o requirements/runtime.txt
 	@$(LOCK) $(MEMBERS) --extra cli --extra arrow --group build --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) --group demo -o requirements/demo.txt
+	@$(LOCK) --group wheel -c requirements/dev.txt -o requirements/build.txt
+	@$(LOCK) --group bench -o requirements/bench.txt

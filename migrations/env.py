@@ -1,6 +1,7 @@
 """Runs the migrations; the database's URL comes in the config's attributes."""
 
 import asyncio
+import logging
 import re
 from importlib import import_module
 from typing import Any, Literal
@@ -54,6 +55,8 @@ def migrate(connection: Connection) -> None:
 
 async def main() -> None:
     """Connect to the database named in the config."""
+    # MySQL notes that it keeps no name for a primary key, and the driver logs its notes as warnings.
+    logging.getLogger("asyncmy").setLevel(logging.ERROR)
     engine = create_async_engine(make_url(context.config.attributes["url"]))
     async with engine.connect() as connection:
         await connection.run_sync(migrate)

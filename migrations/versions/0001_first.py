@@ -178,6 +178,25 @@ def upgrade() -> None:
         mysql_engine="InnoDB",
     )
     op.create_table(
+        "gate",
+        sa.Column("name", sa.String(length=300), nullable=False),
+        sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("pause_reason", sa.String(length=500), nullable=False),
+        sa.Column("max_running", sa.Integer(), nullable=False),
+        sa.Column("max_per_minute", sa.Integer(), nullable=False),
+        sa.Column("running", sa.Integer(), nullable=False),
+        sa.Column("waiting", sa.Integer(), nullable=False),
+        sa.Column("minute", sa.BigInteger(), nullable=False),
+        sa.Column("started", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_gate")),
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        mysql_engine="InnoDB",
+    )
+    with op.batch_alter_table("gate", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_gate_waiting"), ["waiting"], unique=False)
+
+    op.create_table(
         "project",
         sa.Column("name", sa.String(length=63), nullable=False),
         sa.Column("create_time", columns.Micros(), nullable=False),
@@ -349,10 +368,16 @@ def upgrade() -> None:
         sa.Column("pack", sa.String(length=60), nullable=False),
         sa.Column("queue", sa.String(length=60), nullable=False),
         sa.Column("state", sa.Integer(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("charged", sa.Integer(), nullable=False),
+        sa.Column("crashes", sa.Integer(), nullable=False),
         sa.Column("due_time", sa.BigInteger(), nullable=False),
         sa.Column("hint_time", sa.BigInteger(), nullable=False),
+        sa.Column("alarm_time", columns.Micros(), nullable=True),
+        sa.Column("holds", columns.Json(), nullable=False),
+        sa.Column("parked_on", sa.String(length=300), nullable=True),
+        sa.Column("needed", sa.Boolean(), nullable=False),
         sa.Column("worker_id", columns.Uuid(), nullable=True),
         sa.Column("claim_id", columns.Uuid(), nullable=True),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
@@ -361,9 +386,19 @@ def upgrade() -> None:
         sa.Column("labels", columns.Json(), nullable=False),
         sa.Column("limits", columns.Json(), nullable=False),
         sa.Column("start_after", columns.Micros(), nullable=True),
+        sa.Column("deadline", columns.Micros(), nullable=True),
+        sa.Column("retention", sa.Integer(), nullable=True),
+        sa.Column("depends_on", columns.Json(), nullable=False),
+        sa.Column("concurrency", columns.Json(), nullable=True),
+        sa.Column("key_gate", sa.String(length=300), nullable=True),
+        sa.Column("parent_id", columns.Uuid(), nullable=True),
+        sa.Column("retry_of", columns.Uuid(), nullable=True),
         sa.Column("output", columns.Json(), nullable=True),
         sa.Column("failure", columns.Json(), nullable=True),
+        sa.Column("failure_kind", sa.Integer(), nullable=True),
+        sa.Column("fingerprint", sa.String(length=16), nullable=True),
         sa.Column("progress", columns.Json(), nullable=True),
+        sa.Column("checkpoint", columns.Json(), nullable=True),
         sa.Column("cancellation", columns.Json(), nullable=True),
         sa.Column("creator_kind", sa.Integer(), nullable=False),
         sa.Column("creator_id", columns.Uuid(), nullable=True),
@@ -382,19 +417,46 @@ def upgrade() -> None:
         mysql_engine="InnoDB",
     )
     with op.batch_alter_table("task", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_task_alarm_time"), ["alarm_time"], unique=False)
         batch_op.create_index(batch_op.f("ix_task_claim_id"), ["claim_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_task_creator_id_id"), ["creator_id", "id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_task_project_id"), ["project", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_task_failure_kind_id"), ["failure_kind", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_task_fingerprint_id"), ["fingerprint", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_task_key_gate_state"), ["key_gate", "state"], unique=False)
+        batch_op.create_index(batch_op.f("ix_task_parent_id_id"), ["parent_id", "id"], unique=False)
         batch_op.create_index(
-            batch_op.f("ix_task_project_queue_id"), ["project", "queue", "id"], unique=False
+            batch_op.f("ix_task_parked_on_turn_id"), ["parked_on", "turn", "id"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_task_project_id"), ["project", "id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_task_project_state_id"), ["project", "state", "id"], unique=False
         )
-        batch_op.create_index(batch_op.f("ix_task_project_type_id"), ["project", "type", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_task_queue_id"), ["queue", "id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_task_queue_state_turn_id"), ["queue", "state", "turn", "id"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_task_state_due_time"), ["state", "due_time"], unique=False)
         batch_op.create_index(batch_op.f("ix_task_state_hint_time"), ["state", "hint_time"], unique=False)
+        batch_op.create_index(batch_op.f("ix_task_state_id"), ["state", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_task_type_id"), ["type", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_task_worker_id_state"), ["worker_id", "state"], unique=False)
+
+    op.create_table(
+        "task_dependency",
+        sa.Column("task_id", columns.Uuid(), nullable=False),
+        sa.Column("needs_id", columns.Uuid(), nullable=False),
+        sa.Column("condition", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("task_id", "needs_id", name=op.f("pk_task_dependency")),
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        mysql_engine="InnoDB",
+    )
+    with op.batch_alter_table("task_dependency", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_task_dependency_needs_id"), ["needs_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_task_dependency_outcome_task_id"), ["outcome", "task_id"], unique=False
+        )
 
     op.create_table(
         "task_event",
@@ -408,6 +470,33 @@ def upgrade() -> None:
         mysql_engine="InnoDB",
     )
     op.create_table(
+        "task_label",
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("value", sa.String(length=255), nullable=False),
+        sa.Column("task_id", columns.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "value", "task_id", name=op.f("pk_task_label")),
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        mysql_engine="InnoDB",
+    )
+    with op.batch_alter_table("task_label", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_task_label_task_id"), ["task_id"], unique=False)
+
+    op.create_table(
+        "task_stop",
+        sa.Column("task_id", columns.Uuid(), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("grace", sa.Integer(), nullable=True),
+        sa.Column("creator_kind", sa.Integer(), nullable=False),
+        sa.Column("creator_id", columns.Uuid(), nullable=True),
+        sa.Column("creator_name", sa.String(length=200), nullable=False),
+        sa.Column("creator_api_key_id", columns.Uuid(), nullable=True),
+        sa.PrimaryKeyConstraint("task_id", name=op.f("pk_task_stop")),
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        mysql_engine="InnoDB",
+    )
+    op.create_table(
         "task_type",
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
@@ -416,6 +505,7 @@ def upgrade() -> None:
         sa.Column("input_schema", columns.Json(), nullable=False),
         sa.Column("output_schema", columns.Json(), nullable=False),
         sa.Column("queue", sa.String(length=60), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("permission", sa.String(length=60), nullable=False),
         sa.Column("limits", columns.Json(), nullable=False),
         sa.Column("update_time", columns.Micros(), nullable=False),
@@ -460,6 +550,7 @@ def upgrade() -> None:
         sa.Column("lease_expire", sa.BigInteger(), nullable=False),
         sa.Column("start_time", columns.Micros(), nullable=False),
         sa.Column("heartbeat_time", columns.Micros(), nullable=False),
+        sa.Column("drain_time", columns.Micros(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
@@ -478,17 +569,35 @@ def downgrade() -> None:
     op.drop_table("worker")
     op.drop_table("user")
     op.drop_table("task_type")
+    op.drop_table("task_stop")
+    with op.batch_alter_table("task_label", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_task_label_task_id"))
+
+    op.drop_table("task_label")
     op.drop_table("task_event")
+    with op.batch_alter_table("task_dependency", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_task_dependency_outcome_task_id"))
+        batch_op.drop_index(batch_op.f("ix_task_dependency_needs_id"))
+
+    op.drop_table("task_dependency")
     with op.batch_alter_table("task", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_task_worker_id_state"))
+        batch_op.drop_index(batch_op.f("ix_task_type_id"))
+        batch_op.drop_index(batch_op.f("ix_task_state_id"))
         batch_op.drop_index(batch_op.f("ix_task_state_hint_time"))
         batch_op.drop_index(batch_op.f("ix_task_state_due_time"))
-        batch_op.drop_index(batch_op.f("ix_task_project_type_id"))
+        batch_op.drop_index(batch_op.f("ix_task_queue_state_turn_id"))
+        batch_op.drop_index(batch_op.f("ix_task_queue_id"))
         batch_op.drop_index(batch_op.f("ix_task_project_state_id"))
-        batch_op.drop_index(batch_op.f("ix_task_project_queue_id"))
         batch_op.drop_index(batch_op.f("ix_task_project_id"))
+        batch_op.drop_index(batch_op.f("ix_task_parked_on_turn_id"))
+        batch_op.drop_index(batch_op.f("ix_task_parent_id_id"))
+        batch_op.drop_index(batch_op.f("ix_task_key_gate_state"))
+        batch_op.drop_index(batch_op.f("ix_task_fingerprint_id"))
+        batch_op.drop_index(batch_op.f("ix_task_failure_kind_id"))
         batch_op.drop_index(batch_op.f("ix_task_creator_id_id"))
         batch_op.drop_index(batch_op.f("ix_task_claim_id"))
+        batch_op.drop_index(batch_op.f("ix_task_alarm_time"))
 
     op.drop_table("task")
     op.drop_table("signing_key")
@@ -520,6 +629,10 @@ def downgrade() -> None:
 
     op.drop_table("quarantine")
     op.drop_table("project")
+    with op.batch_alter_table("gate", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_gate_waiting"))
+
+    op.drop_table("gate")
     op.drop_table("dataset_schema")
     with op.batch_alter_table("dataset", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_dataset_name_id"))

@@ -128,12 +128,52 @@ GET_STATUS = Method(
     repeatable=True,
     anonymous=False,
 )
+LIST_WORKERS = Method(
+    "/weir.v1.SystemService/ListWorkers",
+    system_service_pb2.ListWorkersRequest,
+    system_service_pb2.ListWorkersResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+UPDATE_WORKER = Method(
+    "/weir.v1.SystemService/UpdateWorker",
+    system_service_pb2.UpdateWorkerRequest,
+    system_service_pb2.UpdateWorkerResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+LIST_QUEUES = Method(
+    "/weir.v1.SystemService/ListQueues",
+    system_service_pb2.ListQueuesRequest,
+    system_service_pb2.ListQueuesResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+UPDATE_QUEUE = Method(
+    "/weir.v1.SystemService/UpdateQueue",
+    system_service_pb2.UpdateQueueRequest,
+    system_service_pb2.UpdateQueueResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
 SUBMIT_TASK = Method(
     "/weir.v1.TaskService/SubmitTask",
     task_service_pb2.SubmitTaskRequest,
     task_service_pb2.SubmitTaskResponse,
     timeout=10.0,
     repeatable=True,
+    anonymous=False,
+)
+SUBMIT_TASKS = Method(
+    "/weir.v1.TaskService/SubmitTasks",
+    task_service_pb2.SubmitTasksRequest,
+    task_service_pb2.SubmitTasksResponse,
+    timeout=60.0,
+    repeatable=False,
     anonymous=False,
 )
 GET_TASK = Method(
@@ -160,6 +200,30 @@ CANCEL_TASK = Method(
     repeatable=True,
     anonymous=False,
 )
+CANCEL_TASKS = Method(
+    "/weir.v1.TaskService/CancelTasks",
+    task_service_pb2.CancelTasksRequest,
+    task_service_pb2.CancelTasksResponse,
+    timeout=60.0,
+    repeatable=True,
+    anonymous=False,
+)
+RETRY_TASK = Method(
+    "/weir.v1.TaskService/RetryTask",
+    task_service_pb2.RetryTaskRequest,
+    task_service_pb2.RetryTaskResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+UPDATE_TASK = Method(
+    "/weir.v1.TaskService/UpdateTask",
+    task_service_pb2.UpdateTaskRequest,
+    task_service_pb2.UpdateTaskResponse,
+    timeout=10.0,
+    repeatable=False,
+    anonymous=False,
+)
 WATCH_TASK = Method(
     "/weir.v1.TaskService/WatchTask",
     task_service_pb2.WatchTaskRequest,
@@ -172,6 +236,14 @@ LIST_TASK_EVENTS = Method(
     "/weir.v1.TaskService/ListTaskEvents",
     task_service_pb2.ListTaskEventsRequest,
     task_service_pb2.ListTaskEventsResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+EXPLAIN_TASK = Method(
+    "/weir.v1.TaskService/ExplainTask",
+    task_service_pb2.ExplainTaskRequest,
+    task_service_pb2.ExplainTaskResponse,
     timeout=10.0,
     repeatable=True,
     anonymous=False,

@@ -13,13 +13,18 @@ from weir.v1.collection_pb2 import (
 from weir.v1.collection_service_pb2 import RecordQuery
 from weir.v1.common_pb2 import ErrorReason, Heartbeat, Principal, PrincipalKind, TimeRange
 from weir.v1.schedule_pb2 import Fire, FireResult, MissedPolicy, OverlapPolicy, Schedule, Timing
-from weir.v1.system_pb2 import Part, PartState, SystemStatus
+from weir.v1.system_pb2 import Part, PartState, Queue, SystemStatus, Worker, WorkerState
 from weir.v1.task_pb2 import (
     Attempt,
     Cancellation,
     CancelPhase,
+    Concurrency,
+    ConflictPolicy,
+    Dependency,
+    DependencyCondition,
     ErrorCause,
     EventKind,
+    ExitDetail,
     Failure,
     FailureKind,
     Gap,
@@ -29,6 +34,7 @@ from weir.v1.task_pb2 import (
     LogSource,
     LostWorkerDetail,
     Outcome,
+    Priority,
     Progress,
     RetryPolicy,
     StateChange,
@@ -41,23 +47,29 @@ from weir.v1.task_pb2 import (
     TimeoutKind,
     Timeouts,
 )
-from weir.v1.task_service_pb2 import TaskView
+from weir.v1.task_service_pb2 import BlockerKind, TaskView
 from weir.v1.user_pb2 import ApiKey, Permission, ProjectPermissions, Role, RoleBinding, User
 from weir.v1.user_service_pb2 import Tokens
 
 __all__ = [
     "ApiKey",
     "Attempt",
+    "BlockerKind",
     "CancelPhase",
     "Cancellation",
     "Collection",
     "Column",
+    "Concurrency",
+    "ConflictPolicy",
     "Connection",
     "Connector",
     "Dataset",
+    "Dependency",
+    "DependencyCondition",
     "ErrorCause",
     "ErrorReason",
     "EventKind",
+    "ExitDetail",
     "Failure",
     "FailureKind",
     "Fire",
@@ -77,8 +89,10 @@ __all__ = [
     "Permission",
     "Principal",
     "PrincipalKind",
+    "Priority",
     "Progress",
     "ProjectPermissions",
+    "Queue",
     "RecordQuery",
     "RetryPolicy",
     "Role",
@@ -102,4 +116,6 @@ __all__ = [
     "Timing",
     "Tokens",
     "User",
+    "Worker",
+    "WorkerState",
 ]

@@ -4,10 +4,18 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
+from urllib.parse import urlsplit
 
 from annotated_types import Len
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_DAYS: Final = 36_500
+_LARGEST_PORT: Final = 65_535
+_REDIS: Final = ("redis", "rediss", "unix")
+_DATABASES: Final = ("mysql+asyncmy", "mariadb+asyncmy", "sqlite+aiosqlite")
 
 
 def _split(value: Any) -> Any:
@@ -15,18 +23,68 @@ def _split(value: Any) -> Any:
 
 
 def _duration(value: Any) -> Any:
-    match = re.fullmatch(r"\s*([0-9.]+)\s*(ms|s|m|h|d)?\s*", value) if isinstance(value, str) else None
-    if match is None:
+    if not isinstance(value, str) or value.startswith("P"):
         return value
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?\s*", value)
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else float("inf")
+    if seconds > _LONGEST_DAYS * _UNITS["d"]:
+        raise ValueError("must be a length of time, such as 15s, 500ms, 10m, 2h or 30d")
+    return timedelta(seconds=seconds)
 
 
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+def _some(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than nothing, such as 5s")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    text = value.get_secret_value()
+    try:
+        right = not text or make_url(text).drivername in _DATABASES
+    except (ArgumentError, ValueError):
+        right = False
+    if not right:
+        raise ValueError("must be mysql+asyncmy://USER:PASSWORD@HOST:PORT/NAME or sqlite+aiosqlite:///FILE")
+    return value
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        right = not text or (parts.scheme in _REDIS and (parts.port or 0) <= _LARGEST_PORT)
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError("must be redis://HOST:PORT/NUMBER, rediss://… or unix://SOCKET")
+    return value
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if (
+        value
+        and not value.startswith("unix:")
+        and not (host and port.isdecimal() and int(port) <= _LARGEST_PORT)
+    ):
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:7443")
+    return value
+
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 """A length of time: `15`, `15s`, `500ms`, `10m`, `2h`, `30d`."""
 
+Period = Annotated[Duration, AfterValidator(_some)]
+"""A length of time that can't be nothing."""
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split), Len(min_length=1)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class Settings(BaseSettings):
@@ -34,10 +92,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WEIR_", extra="ignore", frozen=True)
 
-    database_url: SecretStr = Field(
+    database_url: DatabaseUrl = Field(
         default=SecretStr(""), description="`mysql+asyncmy://…` or `sqlite+aiosqlite:///FILE`; required"
     )
-    redis_url: SecretStr = Field(default=SecretStr(""), description="`redis://…` or `unix://…`; required")
+    redis_url: RedisUrl = Field(default=SecretStr(""), description="`redis://…` or `unix://…`; required")
     redis_prefix: str = Field(
         default="weir:", description="Put before every key and channel, for a shared Redis"
     )
@@ -49,17 +107,25 @@ class Settings(BaseSettings):
         default=Path("data"), description="Where datasets are kept; shared by servers and workers"
     )
 
-    listen: str = Field(default="127.0.0.1:7443", description="Address of the gRPC port")
-    http_listen: str = Field(
+    listen: Address = Field(default="127.0.0.1:7443", description="Address of the gRPC port")
+    http_listen: Address = Field(
         default="", description="Address for metrics and liveness over HTTP; empty: none"
     )
     insecure: bool = Field(default=False, description="Allow plaintext on an address that is not loopback")
     reflection: bool = Field(default=True, description="Serve gRPC reflection to who is signed in or not")
 
-    access_token_life: Duration = timedelta(minutes=15)
-    session_life: Duration = timedelta(days=30)
+    access_token_life: Period = Field(
+        default=timedelta(minutes=15), description="How long an access token is good"
+    )
+    session_life: Period = Field(
+        default=timedelta(days=30), description="How long a session that is not used is good"
+    )
     drain_grace: Duration = Field(
         default=timedelta(seconds=10), description="Time for accepted calls at shutdown"
+    )
+
+    task_retention: Duration = Field(
+        default=timedelta(days=30), ge=timedelta(minutes=1), description="How long ended tasks are kept"
     )
 
     queues: Names = Field(default=["default"], description="Queues that a worker serves, joined by commas")
@@ -69,13 +135,11 @@ class Settings(BaseSettings):
     )
     slots: int = Field(default=8, ge=1, le=1000, description="Tasks that a worker holds at a time")
 
-    lease: Duration = Field(
+    lease: Period = Field(
         default=timedelta(seconds=15), description="How long a silent worker keeps its tasks"
     )
-    heartbeat: Duration = Field(
-        default=timedelta(seconds=5), description="How often a worker renews its lease"
-    )
-    sweep: Duration = Field(
+    heartbeat: Period = Field(default=timedelta(seconds=5), description="How often a worker renews its lease")
+    sweep: Period = Field(
         default=timedelta(seconds=1), description="How often a scheduler looks for what is due"
     )
 
@@ -83,20 +147,36 @@ class Settings(BaseSettings):
         default=131_072, ge=1, le=1_048_576, description="Records of one segment at most"
     )
 
-    log_format: str = Field(default="text", pattern="^(text|json)$")
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: str = Field(
+        default="text", pattern="^(text|json)$", description="`text`, or `json`: one object a line"
+    )
+    log_level: str = Field(
+        default="INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="Least level that is logged: `DEBUG`, `INFO`, `WARNING`, `ERROR`",
+    )
 
     @classmethod
     def load(cls, **given: Any) -> Self:
         """The settings, with what the command line says on top; stops with a line for each that can't be."""
         try:
-            return cls(**given)
+            settings = cls(**given)
         except ValidationError as error:
-            lines = [
-                f"WEIR_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}, not {each['input']!r}"
-                for each in error.errors()
-            ]
-            raise SystemExit("\n".join(lines)) from None
+            raise SystemExit("\n".join(map(cls._refusal, error.errors()))) from None
+        if settings.heartbeat * 2 > settings.lease:
+            raise SystemExit(
+                f"WEIR_HEARTBEAT: must be at most half of WEIR_LEASE, which is {_seconds(settings.lease)}, "
+                f"not {_seconds(settings.heartbeat)}; a worker would lose its tasks between two heartbeats"
+            )
+        return settings
+
+    @classmethod
+    def _refusal(cls, error: ErrorDetails) -> str:
+        name = str(error["loc"][0])
+        message = error["msg"].removeprefix("Value error, ")
+        # Where a URL is wrong, it still may hold a password.
+        secret = cls.model_fields[name].annotation is SecretStr
+        return f"WEIR_{name.upper()}: {message}" + ("" if secret else f", not {error['input']!r}")
 
 
 def require(settings: Settings, *names: str) -> None:
@@ -108,3 +188,7 @@ def require(settings: Settings, *names: str) -> None:
 
 def _filled(value: object) -> bool:
     return bool(value.get_secret_value() if isinstance(value, SecretStr) else value)
+
+
+def _seconds(length: timedelta) -> str:
+    return f"{length.total_seconds():g}s"

@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import os
 import random
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.engine.interfaces import IsolationLevel
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from weir_core.errors import Conflict, DependencyDown
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
-_TRIES: Final = 4
+TRIES: Final = 4
 _READ_SECONDS: Final = 10.0
 _WRITE_SECONDS: Final = 15.0
 # Deadlock, lock wait timeout, and MariaDB's "record has changed since last read".
@@ -39,9 +42,16 @@ _MET: Final = {1213, 1205, 1020}
 # Too many connections, shutdown in progress; from 2000 on the client speaks of its connection.
 _DOWN: Final = {1040, 1053}
 _CLIENT_LOST: Final = 2000
-# A process that is frozen within a transaction must not hold its rows for long. MySQL knows no such limit.
-_IDLE_LIMIT: Final = "/*M!100300 , idle_write_transaction_timeout = 8 */"
-_MYSQL_SESSION: Final = f"SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00' {_IDLE_LIMIT}"
+# A connection that was used so lately is taken to stand.
+_RESTED_SECONDS: Final = 1.0
+# To intersect two long index ranges takes longer than to walk the one that gives the order.
+# A process that is frozen within a transaction must not hold its rows for long; only MariaDB knows such a
+# limit.
+_MYSQL_SESSION: Final = (
+    "SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00', "
+    "optimizer_switch = 'index_merge_intersection=off' "
+    "/*M!100300 , idle_write_transaction_timeout = 8 */"
+)
 
 
 class Database:
@@ -55,7 +65,8 @@ class Database:
             self._writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", pool_size=1)
             self._lock = _FileLock(Path(f"{self.url.database}.lock"))
         else:
-            self._reader = self._writer = _mysql_engine(self.url, pool_size)
+            self._reader = _mysql_engine(self.url, pool_size, isolation="AUTOCOMMIT")
+            self._writer = _mysql_engine(self.url, pool_size, isolation="READ COMMITTED")
 
     @property
     def is_sqlite(self) -> bool:
@@ -64,38 +75,57 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
-        """A connection for reads that see one state of the database."""
+        """A connection for reads; each statement sees what is committed when it begins."""
+        cancels = _cancels()
         try:
             # Running out of time is an OSError as well.
             async with asyncio.timeout(_READ_SECONDS), self._reader.connect() as connection:
+                _pass_cancel(cancels)
                 yield connection
         except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+            _pass_cancel(cancels)
             raise _translate(error) from error
 
-    async def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction; again where it met another one."""
+    async def write(self, work: Work[T], *, tries: int = TRIES) -> T:
+        """Run `work` in a transaction; again, as often as is said, where it met another one."""
         limit = asyncio.timeout(_WRITE_SECONDS)
         try:
             async with limit:
-                return await self._write(work)
+                return await self._write(work, tries)
         except TimeoutError:
             if limit.expired():
                 raise DependencyDown("db") from None
             raise
 
-    async def _write(self, work: Work[T]) -> T:
-        for attempt in range(_TRIES):
+    async def _write(self, work: Work[T], tries: int) -> T:
+        cancels = _cancels()
+        for attempt in range(tries):
             try:
                 if self._lock is None:
-                    async with self._writer.begin() as connection:
-                        return await work(connection)
-                async with self._lock.held(), self._writer.begin() as connection:
-                    return await work(connection)
+                    return await self._once(work)
+                async with self._lock.held():
+                    return await self._once(work)
             except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-                if not _met(error) or attempt == _TRIES - 1:
+                _pass_cancel(cancels)
+                if not (_met(error) or _lost(error)) or attempt == tries - 1:
                     raise _translate(error) from error
             await asyncio.sleep(random.uniform(0.005, 0.05) * 2**attempt)
         raise AssertionError
+
+    async def _once(self, work: Work[T]) -> T:
+        cancels = _cancels()
+        async with self._writer.connect() as connection:
+            _pass_cancel(cancels)
+            await connection.begin()
+            result = await work(connection)
+            try:
+                await connection.commit()
+            except DBAPIError as error:
+                if _lost(error):
+                    # It may have been done: only the caller can tell whether once more would do harm.
+                    raise DependencyDown("db") from error
+                raise
+            return result
 
     async def close(self) -> None:
         """Close all connections."""
@@ -135,15 +165,17 @@ class _FileLock:
                 raise
 
 
-def _mysql_engine(url: URL, pool_size: int) -> AsyncEngine:
+def _mysql_engine(url: URL, pool_size: int, *, isolation: IsolationLevel) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        isolation_level="READ COMMITTED",
+        isolation_level=isolation,
         pool_size=pool_size,
-        max_overflow=pool_size,
+        max_overflow=0,
         pool_timeout=5,
         pool_recycle=1800,
-        pool_pre_ping=True,
+        # Every use ends with a commit or a rollback of its own: a further one is a round trip for nothing.
+        pool_reset_on_return=None,
+        skip_autocommit_rollback=True,
         connect_args={"connect_timeout": 5, "charset": "utf8mb4"},
     )
 
@@ -153,7 +185,26 @@ def _mysql_engine(url: URL, pool_size: int) -> AsyncEngine:
         cursor.close()
 
     event.listen(engine.sync_engine, "connect", connected)
+    _look_before_use(engine)
     return engine
+
+
+def _look_before_use(engine: AsyncEngine) -> None:
+    """Ask connections that have rested whether they still stand; one in steady use is not asked."""
+
+    def returned(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used"] = time.monotonic()
+
+    def taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info.get("used", float("inf")) < _RESTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(engine.sync_engine, "checkin", returned)
+    event.listen(engine.sync_engine, "checkout", taken)
 
 
 def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
@@ -175,6 +226,22 @@ def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
     return engine
 
 
+def _cancels() -> int:
+    """How often this task was told to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+def _pass_cancel(before: int) -> None:
+    """Let a cancel go on that came since, and was swallowed.
+
+    In the middle of a query it breaks the connection, and what fails on the way out takes its place; in the
+    middle of a connect the driver's wait_for may lose it.
+    """
+    if _cancels() > before:
+        raise asyncio.CancelledError
+
+
 def _code(error: BaseException) -> object:
     original = getattr(error, "orig", None)
     return original.args[0] if original is not None and original.args else None
@@ -184,13 +251,17 @@ def _met(error: BaseException) -> bool:
     return _code(error) in _MET or "database is locked" in str(error)
 
 
+def _lost(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
 def _translate(error: Exception) -> Exception:
     if _met(error):
         return Conflict("two changes met; call again")
     code = _code(error)
     if not isinstance(error, DBAPIError) or code in _DOWN or (isinstance(code, int) and code >= _CLIENT_LOST):
         return DependencyDown("db")
-    if error.connection_invalidated or isinstance(error, InterfaceError):
+    if _lost(error) or isinstance(error, InterfaceError):
         return DependencyDown("db")
     return error
 

@@ -6,12 +6,13 @@
     │   ├── FilterInvalid      `filter` can't be read
     │   └── PageTokenInvalid   a foreign, altered or old page token
     ├── Unauthenticated        no, wrong or ended credentials
+    │   └── CredentialsMissing, TokenExpired, TokenRevoked
     ├── PermissionMissing      signed in, but not allowed
     ├── NotFound               absent, or not to be seen by the caller
     ├── NameTaken, RequestIdReused
     ├── StateConflict, InUse   not now, in this state
+    ├── EtagMismatch           changed since it was read
     ├── Conflict               two changes met; the whole call may be repeated
-    │   └── EtagMismatch       the resource was changed since the caller read it
     ├── RateLimited, QuotaExceeded
     ├── PositionExpired        the place to resume is not kept
     ├── ChecksumMismatch       stored content is damaged
@@ -163,6 +164,15 @@ class StateConflict(WeirError):
     reason: ClassVar[str] = "STATE_CONFLICT"
 
 
+class EtagMismatch(WeirError):
+    """It was changed by another call since it was read."""
+
+    reason: ClassVar[str] = "ETAG_MISMATCH"
+
+    def __init__(self, kind: str, name: object) -> None:
+        super().__init__(f"{kind} {str(name)!r} was changed since it was read; read it again and reapply")
+
+
 class InUse(WeirError):
     """Something else refers to it or holds it."""
 
@@ -173,15 +183,6 @@ class Conflict(WeirError):
     """Two changes met; the same call may be repeated."""
 
     reason: ClassVar[str] = "CONFLICT"
-
-
-class EtagMismatch(Conflict):
-    """The etag is not the current one."""
-
-    reason: ClassVar[str] = "ETAG_MISMATCH"
-
-    def __init__(self, kind: str, name: object) -> None:
-        super().__init__(f"{kind} {str(name)!r} was changed since you read it; read it again and reapply")
 
 
 class RateLimited(WeirError):

@@ -7,9 +7,9 @@ the archive is trimmed from the stream; an empty stream still shows that nothing
 was lost.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -18,9 +18,15 @@ from redis.exceptions import ResponseError
 from weir_core.pubsub import messages
 from weir_core.tasks.events import AttemptLog, Event, dump, load
 
+T = TypeVar("T")
+
 _LIFE_SECONDS: Final = 6 * 3600
 _SEAL: Final = "18446744073709551615-0"
 _BATCH: Final = 256
+_LOGS: Final = 256
+_MESSAGE: Final = 256 * 1024
+# JSON on one line has none.
+_BETWEEN: Final = b"\n"
 _READ: Final = 500
 
 
@@ -44,37 +50,57 @@ class LiveEvents:
     def _key(self, task_id: UUID, attempt: int) -> str:
         return f"{self._prefix}events:{task_id}:{attempt}"
 
-    async def append(self, log: AttemptLog) -> None:
-        """Send what is new in an attempt's log, and all that it keeps where the stream was lost."""
-        events = log.unsent()
-        if not events:
-            return
-        key = self._key(log.task_id, log.attempt)
-        there = await self._redis.exists(key)
-        batches = _batches(events if there else log.everything())
-        pipe = self._redis.pipeline(transaction=True)
-        for batch in batches:
-            pipe.xadd(key, {"e": dump(batch)}, id=f"{batch[-1].seq}-0")
-        pipe.expire(key, _LIFE_SECONDS)
-        for batch in _batches(events):
-            pipe.publish(self._channel, _announcement(log.task_id, batch))
-        results = await pipe.execute(raise_on_error=False)
-        for result in results:
+    async def append(self, logs: Sequence[AttemptLog]) -> None:
+        """Send what is new in attempts' logs, and all that a log keeps where its stream was lost."""
+        fresh = {log: events for log in logs if (events := log.unsent())}
+        for part in _parts(list(fresh), _LOGS):
+            lost = await self._add([(log, fresh[log], log.streamed) for log in part])
+            await self._add([(log, log.everything(), False) for log in lost])
+            await self.announce({log.task_id: fresh[log] for log in part})
+            for log in part:
+                log.sent_seq = fresh[log][-1].seq
+
+    async def _add(self, wanted: list[tuple[AttemptLog, list[Event], bool]]) -> list[AttemptLog]:
+        """Add events to streams; answers the logs of which a stream should be there and is not."""
+        pipe = self._redis.pipeline(transaction=False)
+        owners: list[AttemptLog] = []
+        for log, events, streamed in wanted:
+            key = self._key(log.task_id, log.attempt)
+            for batch in _parts(events, _BATCH):
+                pipe.xadd(key, {"e": dump(batch)}, id=f"{batch[-1].seq}-0", nomkstream=streamed)
+                owners.append(log)
+            if not streamed:
+                pipe.expire(key, _LIFE_SECONDS)
+                owners.append(log)
+        lost: dict[AttemptLog, None] = {}
+        for log, result in zip(owners, await pipe.execute(raise_on_error=False), strict=True):
             # A smaller id than the top one: the batch is there already, or the stream is sealed.
             if isinstance(result, Exception) and not isinstance(result, ResponseError):
                 raise result
-        log.sent_seq = events[-1].seq
+            if result is None:
+                lost[log] = None
+        return list(lost)
 
-    async def trim(self, log: AttemptLog) -> None:
-        """Drop what is archived from the stream."""
-        await self._redis.xtrim(self._key(log.task_id, log.attempt), minid=f"{log.archived_seq + 1}-0")
-
-    async def announce(self, task_id: UUID, events: list[Event]) -> None:
-        """Tell servers of events that stand in the archive."""
+    async def trim(self, logs: Sequence[AttemptLog]) -> None:
+        """Drop what is archived from the streams, which live on."""
         pipe = self._redis.pipeline(transaction=False)
-        for batch in _batches(events):
-            pipe.publish(self._channel, _announcement(task_id, batch))
+        for log in logs:
+            key = self._key(log.task_id, log.attempt)
+            pipe.xtrim(key, minid=f"{log.archived_seq + 1}-0")
+            pipe.expire(key, _LIFE_SECONDS)
         await pipe.execute()
+
+    async def announce(self, chunks: Mapping[UUID, list[Event]]) -> None:
+        """Tell servers of new events, those of many tasks in one message."""
+        pieces = [(task_id, part) for task_id, events in chunks.items() for part in _parts(events, _BATCH)]
+        for message in _joined(pieces):
+            await self._redis.publish(self._channel, message)
+
+    async def end(self, logs: Sequence[AttemptLog], chunks: Mapping[UUID, list[Event]]) -> None:
+        """Tell servers of the last events of attempts, all archived, and remove their streams."""
+        await self.announce(chunks)
+        # Also where none is known: one may have been begun of which no answer came.
+        await self._redis.delete(*(self._key(log.task_id, log.attempt) for log in logs))
 
     async def read(self, task_id: UUID, attempt: int, from_seq: int) -> list[Event]:
         """Live events from a number on, in order; some may be missing in front."""
@@ -102,16 +128,28 @@ class LiveEvents:
     async def announcements(self) -> AsyncGenerator[tuple[UUID, list[Event]]]:
         """What is told to servers, from now on; ends with an error where the connection is lost."""
         async for text in messages(self._redis, self._channel):
-            task_id, _, events = text.partition(b" ")
-            yield UUID(task_id.decode()), load(events)
+            for piece in text.split(_BETWEEN):
+                task_id, _, events = piece.partition(b" ")
+                yield UUID(task_id.decode()), load(events)
 
 
-def _announcement(task_id: UUID, events: list[Event]) -> bytes:
-    return str(task_id).encode() + b" " + dump(events)
+def _joined(pieces: list[tuple[UUID, list[Event]]]) -> Generator[bytes]:
+    """Announcements of tasks, as many in a message as are well below its largest size."""
+    gathered: list[bytes] = []
+    size = 0
+    for task_id, events in pieces:
+        piece = str(task_id).encode() + b" " + dump(events)
+        if gathered and size + len(piece) > _MESSAGE:
+            yield _BETWEEN.join(gathered)
+            gathered, size = [], 0
+        gathered.append(piece)
+        size += len(piece)
+    if gathered:
+        yield _BETWEEN.join(gathered)
 
 
-def _batches(events: list[Event]) -> list[list[Event]]:
-    return [events[start : start + _BATCH] for start in range(0, len(events), _BATCH)]
+def _parts(items: list[T], most: int) -> list[list[T]]:
+    return [items[start : start + most] for start in range(0, len(items), most)]
 
 
 def _events(entries: list[tuple[bytes, dict[bytes, Any]]]) -> list[Event]:

@@ -6,11 +6,12 @@ No pattern of a caller's is ever run by `re`; the length and the number of terms
 are bounded.
 """
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -59,6 +60,18 @@ class Filterable:
     column: ColumnElement[Any]
     convert: Callable[[str], Any] = str
     ops: tuple[str, ...] = ("=", "!=")
+    bound: Callable[[str, Any], ColumnElement[bool]] | None = None
+    """A wider condition besides, which the list's own index serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOf:
+    """A map whose entries a filter may name, as `labels.KEY`; `condition` makes SQL of name and value."""
+
+    condition: Callable[[str, str], ColumnElement[bool]]
+
+
+Fields = Mapping[str, Filterable | FieldOf]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +95,27 @@ def parse(text: str) -> Node | None:
     return node
 
 
-def to_sql(node: Node | None, fields: Mapping[str, Filterable]) -> list[ColumnElement[bool]]:
+def to_sql(node: Node | None, fields: Fields) -> list[ColumnElement[bool]]:
     """The conditions of a filter; FilterInvalid for a field or a value that can't be."""
     return [] if node is None else [_condition(node, fields)]
+
+
+def matches(node: Node | None, values: Mapping[str, str]) -> bool:
+    """True where a filter holds of something that is in no table; its fields are texts."""
+    match node:
+        case None:
+            return True
+        case And(items):
+            return False not in [matches(item, values) for item in items]
+        case Or(items):
+            return True in [matches(item, values) for item in items]
+        case Compare(path, op, value):
+            if path not in values or op not in {"=", "!="}:
+                known = ", ".join(values)
+                raise FilterInvalid(
+                    Violation("filter", f"can only compare {known} with = or !=, not {path!r}")
+                )
+            return (values[path] == value) is (op == "=")
 
 
 def enum_value(kind: type[IntEnum]) -> Callable[[str], int]:
@@ -95,6 +126,17 @@ def enum_value(kind: type[IntEnum]) -> Callable[[str], int]:
         if text not in names:
             raise ValueError(f"must be one of {', '.join(names)}")
         return int(kind[text])
+
+    return convert
+
+
+def name_value(kind: type[StrEnum]) -> Callable[[str], str]:
+    """Reads a name of an enum that is stored by its name."""
+
+    def convert(text: str) -> str:
+        if text not in kind.__members__:
+            raise ValueError(f"must be one of {', '.join(kind.__members__)}")
+        return text
 
     return convert
 
@@ -208,7 +250,7 @@ class _Reader:
         return token.column if token else self._end
 
 
-def _condition(node: Node, fields: Mapping[str, Filterable]) -> ColumnElement[bool]:
+def _condition(node: Node, fields: Fields) -> ColumnElement[bool]:
     match node:
         case And(items):
             return and_(*(_condition(item, fields) for item in items))
@@ -218,9 +260,22 @@ def _condition(node: Node, fields: Mapping[str, Filterable]) -> ColumnElement[bo
             return _comparison(path, op, value, fields)
 
 
-def _comparison(path: str, op: str, value: str, fields: Mapping[str, Filterable]) -> ColumnElement[bool]:
+_OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _comparison(path: str, op: str, value: str, fields: Fields) -> ColumnElement[bool]:
+    entry_of = fields.get(path.partition(".")[0])
+    if isinstance(entry_of, FieldOf):
+        return _entry(entry_of, path, op, value)
     target = fields.get(path)
-    if target is None:
+    if not isinstance(target, Filterable):
         raise FilterInvalid(
             Violation("filter", f"{path!r} can't be filtered by; known are {', '.join(fields)}")
         )
@@ -230,17 +285,13 @@ def _comparison(path: str, op: str, value: str, fields: Mapping[str, Filterable]
         operand = target.convert(value)
     except ValueError as error:
         raise FilterInvalid(Violation("filter", f"{path!r} {error}, not {value!r}")) from None
-    column = target.column
-    match op:
-        case "=":
-            return column == operand
-        case "!=":
-            return column != operand
-        case "<":
-            return column < operand
-        case "<=":
-            return column <= operand
-        case ">":
-            return column > operand
-        case _:
-            return column >= operand
+    found = _OPERATORS[op](target.column, operand)
+    return found if target.bound is None else and_(target.bound(op, operand), found)
+
+
+def _entry(target: FieldOf, path: str, op: str, value: str) -> ColumnElement[bool]:
+    _, _, name = path.partition(".")
+    if not name or op not in {"=", "!="}:
+        raise FilterInvalid(Violation("filter", f"{path!r} must name an entry, and be compared with = or !="))
+    found = target.condition(name, value)
+    return found if op == "=" else ~found

@@ -1,5 +1,6 @@
 """Log lines of a process: text for people, or one JSON object a line."""
 
+import json
 import logging
 import sys
 import time
@@ -29,7 +30,11 @@ class _JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in _PLAIN}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except orjson.JSONEncodeError:
+            # A number beyond 64 bits, or text that is no Unicode; slower, and takes both.
+            return json.dumps(line, default=str)
 
 
 class _TextFormatter(logging.Formatter):

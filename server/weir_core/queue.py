@@ -2,7 +2,7 @@
 
 The row in the database is the truth. A hint may come twice, late or never; the
 claim decides, and the sweeper hints again. They travel over Taskiq's Redis
-streams, one a queue and pack, by a broker that mends what the stock one lacks:
+streams, one a queue, class of urgency and pack, by a broker that mends what the stock one lacks:
 reads by free slots, reclaim on a timer, a group that is made anew after Redis
 lost it (from its start, so that nothing is left out), and deletion of what is
 acknowledged.
@@ -21,6 +21,8 @@ from redis.exceptions import RedisError, ResponseError
 from taskiq import BrokerMessage, TaskiqMessage
 from taskiq_redis import RedisStreamBroker
 
+from weir_core.redis import make_plain
+
 _log = logging.getLogger(__name__)
 
 _GROUP: Final = "workers"
@@ -30,6 +32,9 @@ _RECLAIM_SECONDS: Final = 5.0
 _IDLE_MS: Final = 30_000
 # Beyond this the oldest hints go: their tasks are hinted again by the sweeper.
 _LONGEST: Final = 50_000
+_TURNS: Final = (1, 2, 3)
+# Which class a read begins with, of eight reads.
+_FIRST: Final = (0, 0, 1, 0, 0, 2, 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Hint:
     attempt: int
     queue: str
     pack: str
+    turn: int = 2
+    """Its class of urgency: 1 is served first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,10 @@ class Received:
     task_id: UUID
     stream: bytes
     entry: bytes
+
+
+Entry = tuple[bytes, bytes, dict[bytes, bytes]]
+"""A stream, an entry's id in it, and its fields."""
 
 
 class HintBroker(RedisStreamBroker):
@@ -69,8 +80,10 @@ class HintBroker(RedisStreamBroker):
             socket_timeout=5,
             socket_connect_timeout=5,
         )
+        make_plain(self.connection_pool)
         self._streams = names
         self._reclaimed = 0.0
+        self._over: list[Entry] = []
 
     async def kick_many(self, messages: list[BrokerMessage]) -> None:
         """Send messages in one round trip."""
@@ -81,23 +94,37 @@ class HintBroker(RedisStreamBroker):
                 pipe.xadd(stream, {b"data": message.message}, maxlen=self.maxlen, approximate=True)
             await pipe.execute()
 
-    async def receive(self, count: int) -> list[tuple[bytes, bytes, dict[bytes, bytes]]]:
-        """At most `count` new or abandoned entries, as stream, id and fields; none after a second."""
+    async def receive(self, count: int, order: list[list[str]]) -> list[Entry]:
+        """At most `count` new or abandoned entries, by the order of classes; none after a second."""
         async with Redis(connection_pool=self.connection_pool) as redis:
             try:
-                if time.monotonic() - self._reclaimed > _RECLAIM_SECONDS:
-                    self._reclaimed = time.monotonic()
-                    if entries := await self._reclaim(redis, count):
-                        return entries
-                streams: Any = dict.fromkeys(self._streams, ">")
-                found: Any = await redis.xreadgroup(
-                    _GROUP, self.consumer_name, streams, count=count, block=_BLOCK_MS
-                )
+                return await self._receive(redis, count, order)
             except ResponseError as error:
                 if "NOGROUP" not in str(error) and "UNBLOCKED" not in str(error):
                     raise
                 await self._declare_consumer_group()
                 return []
+
+    async def _receive(self, redis: "Redis", count: int, order: list[list[str]]) -> list[Entry]:
+        entries, self._over = self._over, []
+        if not entries and time.monotonic() - self._reclaimed > _RECLAIM_SECONDS:
+            self._reclaimed = time.monotonic()
+            entries = await self._reclaim(redis, count)
+        for streams in order:
+            if (left := count - len(entries)) > 0:
+                entries += await self._read(redis, streams, -(-left // len(streams)))
+        if not entries:
+            every = [stream for streams in order for stream in streams]
+            entries = await self._read(redis, every, 1, block=_BLOCK_MS)
+        # A read may give one too many of each stream: they come first the next time.
+        self._over = entries[count:]
+        return entries[:count]
+
+    async def _read(
+        self, redis: "Redis", streams: list[str], count: int, block: int | None = None
+    ) -> list[Entry]:
+        wanted: Any = dict.fromkeys(streams, ">")
+        found: Any = await redis.xreadgroup(_GROUP, self.consumer_name, wanted, count=count, block=block)
         answer: list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]] = found or []
         return [(stream, entry, fields) for stream, entries in answer for entry, fields in entries]
 
@@ -118,8 +145,8 @@ class HintBroker(RedisStreamBroker):
                 pipe.xgroup_delconsumer(stream, _GROUP, self.consumer_name)
             await pipe.execute(raise_on_error=False)
 
-    async def _reclaim(self, redis: "Redis", count: int) -> list[tuple[bytes, bytes, dict[bytes, bytes]]]:
-        entries: list[tuple[bytes, bytes, dict[bytes, bytes]]] = []
+    async def _reclaim(self, redis: "Redis", count: int) -> list[Entry]:
+        entries: list[Entry] = []
         for stream in self._streams:
             answer: Any = await redis.xautoclaim(stream, _GROUP, self.consumer_name, _IDLE_MS, count=count)
             entries += [(stream.encode(), entry, fields) for entry, fields in answer[1]]
@@ -147,23 +174,22 @@ class Queue:
 
     def reader(self, queues: Iterable[str], packs: Iterable[str]) -> "HintReader":
         """A reader of all streams of some queues and packs."""
-        packs = list(packs)
-        return HintReader(
-            HintBroker(self._url, [self._stream(queue, pack) for queue in queues for pack in packs])
-        )
+        places = [(queue, pack) for queue in queues for pack in packs]
+        classes = [[self._stream(queue, pack, turn) for queue, pack in places] for turn in _TURNS]
+        return HintReader(HintBroker(self._url, [name for names in classes for name in names]), classes)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._sender.shutdown()
 
-    def _stream(self, queue: str, pack: str) -> str:
-        return f"{self._prefix}queue:{queue}:{pack}"
+    def _stream(self, queue: str, pack: str, turn: int) -> str:
+        return f"{self._prefix}queue:{queue}:{turn}:{pack}"
 
     def _message(self, hint: Hint) -> BrokerMessage:
         message = TaskiqMessage(
             task_id=uuid4().hex,
             task_name=_TASK_NAME,
-            labels={"queue_name": self._stream(hint.queue, hint.pack)},
+            labels={"queue_name": self._stream(hint.queue, hint.pack, hint.turn)},
             args=[str(hint.task_id), hint.attempt],
             kwargs={},
         )
@@ -171,16 +197,22 @@ class Queue:
 
 
 class HintReader:
-    """Reads the hints of a worker's queues."""
+    """Reads the hints of a worker's queues, the urgent ones first.
 
-    def __init__(self, broker: HintBroker) -> None:
+    Of eight reads one begins with the lowest class and two with the middle one, so
+    that no class waits for ever behind a higher one.
+    """
+
+    def __init__(self, broker: HintBroker, classes: list[list[str]]) -> None:
         self._broker = broker
+        self._classes = classes
+        self._reads = 0
 
     async def read(self, count: int) -> list[Received]:
         """At most `count` hints; an empty list after a second without any. Raises RedisError, OSError."""
         received: list[Received] = []
         spoilt: list[tuple[bytes, bytes]] = []
-        for stream, entry, fields in await self._broker.receive(count):
+        for stream, entry, fields in await self._broker.receive(count, self._order()):
             task_id = self._task_id(fields)
             if task_id is None:
                 spoilt.append((stream, entry))
@@ -202,6 +234,11 @@ class HintReader:
         except (RedisError, OSError):
             _log.info("the queue's consumer was not removed: Redis does not answer")
         await self._broker.shutdown()
+
+    def _order(self) -> list[list[str]]:
+        first = _FIRST[self._reads % len(_FIRST)]
+        self._reads += 1
+        return [self._classes[first], *(names for place, names in enumerate(self._classes) if place != first)]
 
     def _task_id(self, fields: dict[bytes, bytes]) -> UUID | None:
         try:

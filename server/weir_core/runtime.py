@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from redis.asyncio import Redis, from_url
+from redis.asyncio import Redis
 
 from weir_core.collections.collecting import Collecting
 from weir_core.config import Settings
@@ -13,12 +13,15 @@ from weir_core.events import LiveEvents
 from weir_core.fleet.service import FleetService
 from weir_core.paging import PageTokens
 from weir_core.queue import Queue
+from weir_core.redis import connect
 from weir_core.schedules.scheduling import Scheduling
 from weir_core.secrets import SecretBox
 from weir_core.signals import Signals
 from weir_core.tasks.execution import TaskExecution
 from weir_core.tasks.history import History
+from weir_core.tasks.promotion import Promotion
 from weir_core.tasks.service import TaskService
+from weir_core.tasks.stopping import Stopping
 from weir_core.tasks.sweeping import Sweeper
 from weir_core.tasks.watching import WatchHub
 from weir_core.users.people import People
@@ -37,6 +40,8 @@ class Runtime:
     signals: Signals
     fleet: FleetService
     tasks: TaskService
+    stopping: Stopping
+    promotion: Promotion
     execution: TaskExecution
     sweeper: Sweeper
     hub: WatchHub
@@ -51,7 +56,7 @@ class Runtime:
         """Build the parts; connections are opened when they are first used, and closed at the end."""
         db = Database(settings.database_url.get_secret_value())
         redis_url = settings.redis_url.get_secret_value()
-        redis: Redis = from_url(redis_url, protocol=2, socket_timeout=5, socket_connect_timeout=5)
+        redis = connect(redis_url)
         queue = Queue(redis_url, settings.redis_prefix)
         runtime = cls.wire(settings, db, redis, queue)
         try:
@@ -69,7 +74,9 @@ class Runtime:
         live = LiveEvents(redis, settings.redis_prefix)
         signals = Signals(redis, settings.redis_prefix)
         people = People.wire(settings, db, secrets)
-        tasks = TaskService(db, queue, live, signals, people.projects)
+        promotion = Promotion(db, queue, live)
+        tasks = TaskService(db, queue, promotion, people.projects, settings.task_retention)
+        stopping = Stopping(db, signals, promotion)
         return cls(
             settings=settings,
             db=db,
@@ -80,11 +87,13 @@ class Runtime:
             signals=signals,
             fleet=FleetService(db, settings.lease),
             tasks=tasks,
-            execution=TaskExecution(db, live),
-            sweeper=Sweeper(db, queue, live),
+            stopping=stopping,
+            promotion=promotion,
+            execution=TaskExecution(db, live, promotion),
+            sweeper=Sweeper(db, queue, live, promotion),
             hub=WatchHub(db, live),
             history=History(db, live),
             people=people,
             collecting=Collecting.wire(settings, db, secrets, tasks, people.projects),
-            scheduling=Scheduling.wire(db, tasks),
+            scheduling=Scheduling.wire(settings, db, tasks, stopping),
         )

@@ -42,7 +42,6 @@ from weir_server.interceptors.validation import Validation
 from weir_server.interceptors.wrap import Wrap
 from weir_server.rpc.collection_service import CollectionServicer
 from weir_server.rpc.health_service import HealthServicer
-from weir_server.rpc.schedule_calls import ScheduleCalls
 from weir_server.rpc.system_service import SystemServicer
 from weir_server.rpc.task_service import TaskServicer
 from weir_server.rpc.user_service import UserServicer
@@ -94,6 +93,7 @@ class Server:
         permission = Permission(access)
         self.metrics = Metrics()
         self._admission = Admission()
+        self._validation = Validation()
         self._streams = OpenStreams(runtime.people.authenticator, permission)
         self._health = Health(runtime.db, runtime.redis, runtime.settings.data_dir)
         self._health_servicer = HealthServicer(services())
@@ -109,7 +109,7 @@ class Server:
             deadline,
             Authentication(runtime.people.authenticator, access).identify,
             permission.require,
-            Validation().validate,
+            self._validation.validate,
             allow_wait,
             self._streams.track,
         )
@@ -156,16 +156,14 @@ class Server:
 
     def _register(self, access: Access) -> None:
         runtime, server = self._runtime, self._server
-        schedules = ScheduleCalls(runtime.scheduling, runtime.tasks, runtime.pages)
-        tasks = TaskServicer(
-            runtime.tasks, runtime.fleet, runtime.hub, runtime.history, runtime.pages, schedules=schedules
-        )
+        tasks = TaskServicer(runtime, self._validation)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, server)
         collections = CollectionServicer(runtime.collecting, runtime.pages)
         collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(collections, server)
         users = UserServicer(runtime.people, runtime.pages, access)
         user_service_pb2_grpc.add_UserServiceServicer_to_server(users, server)
-        system_service_pb2_grpc.add_SystemServiceServicer_to_server(SystemServicer(self._health), server)
+        system = SystemServicer(runtime, self._health)
+        system_service_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health_servicer, server)
         if self._settings.reflection:
             names = (*services(), "grpc.health.v1.Health", reflection.SERVICE_NAME)

@@ -56,6 +56,12 @@ class TestUpgrade:
         await db.upgrade(empty_database_url)
         await db.check(empty_database_url)
 
+    async def test_an_upgrade_has_nothing_to_warn_of(
+        self, empty_database_url: str, caplog: pytest.LogCaptureFixture
+    ):
+        await db.upgrade(empty_database_url)
+        assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
 
 async def _run(url: str, statement: str) -> None:
     database = db.Database(url)

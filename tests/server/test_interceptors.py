@@ -16,7 +16,7 @@ from weir_core.errors import Draining, NotFound, RateLimited
 from weir_server.interceptors import deadline as deadline_module
 from weir_server.interceptors.access_log import access_log
 from weir_server.interceptors.admission import Admission
-from weir_server.interceptors.call import Call
+from weir_server.interceptors.call import Call, Proceed
 from weir_server.interceptors.deadline import deadline
 from weir_server.interceptors.errors import errors
 from weir_server.interceptors.metrics import Metrics
@@ -111,10 +111,9 @@ class Bench:
 async def made_bench(admission: Admission) -> AsyncGenerator[Bench]:
     does, metrics, calls = Behaviour(), Metrics(), list[Call]()
 
-    @asynccontextmanager
-    async def remember(call: Call) -> AsyncGenerator[None]:
+    async def remember(call: Call, proceed: Proceed) -> bytes | None:
         calls.append(call)
-        yield
+        return await proceed(call)
 
     steps = (request_id, access_log, metrics.count, errors, admission.admit, deadline, remember)
     server = grpc.aio.server(interceptors=[Wrap(steps)])

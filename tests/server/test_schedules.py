@@ -18,10 +18,14 @@ from tests.fixtures.server import PASSWORD, Client, ServerUnderTest, refused
 from weir import AsyncClient, errors
 from weir.v1 import schedule_pb2, task_pb2
 from weir.v1 import task_service_pb2 as pb
-from weir.v1.schedule_pb2 import Schedule, Timing
 from weir_core.ids import new_id
 
 CODE = grpc.StatusCode
+# The stubs of the messages don't know that times and lengths of time may be given as Python's own.
+Schedule: Any = schedule_pb2.Schedule
+Timing: Any = schedule_pb2.Timing
+TaskSpec: Any = task_pb2.TaskSpec
+Request: Any = pb
 TASK: dict[str, Any] = {"type": "probe.echo", "input": {"text": "at {fire_time}"}}
 WEIR = Path(sys.executable).with_name("weir")
 
@@ -32,22 +36,22 @@ async def known(server: ServerUnderTest) -> None:
     await server.runtime.fleet.register(new_id(), values, [ECHO, SECRET])
 
 
-def request(name: str = "nightly", **changed: Any) -> pb.CreateScheduleRequest:
+def request(name: str = "nightly", **changed: Any) -> Any:
     wanted: dict[str, Any] = {"name": name, "timing": {"cron": "30 2 * * *", "time_zone": "Europe/Berlin"}}
     request_id = changed.pop("request_id", "")
-    return pb.CreateScheduleRequest(schedule=wanted | {"task": TASK} | changed, request_id=request_id)  # type: ignore[arg-type]
+    return Request.CreateScheduleRequest(schedule=wanted | {"task": TASK} | changed, request_id=request_id)
 
 
-async def create(client: Client, name: str = "nightly", **changed: Any) -> Schedule:
+async def create(client: Client, name: str = "nightly", **changed: Any) -> Any:
     return (await client.tasks.CreateSchedule(request(name, **changed))).schedule
 
 
-async def update(client: Client, mask: list[str], **changed: Any) -> Schedule:
+async def update(client: Client, mask: list[str], **changed: Any) -> Any:
     asked = pb.UpdateScheduleRequest(schedule=Schedule(**changed), update_mask=FieldMask(paths=mask))
     return (await client.tasks.UpdateSchedule(asked)).schedule
 
 
-async def get(client: Client, schedule: Schedule) -> Schedule:
+async def get(client: Client, schedule: Any) -> Any:
     return (await client.tasks.GetSchedule(pb.GetScheduleRequest(schedule_id=schedule.id))).schedule
 
 
@@ -57,7 +61,7 @@ class TestCreateSchedule:
         spec |= {"timeouts": {"attempt": timedelta(seconds=90)}, "retry": {"max_attempts": 2}}
         made = await create(server.admin, task=spec, description="a look", labels={"team": "data"})
         assert await get(server.admin, made) == made
-        assert made.task == task_pb2.TaskSpec(**spec)
+        assert made.task == TaskSpec(**spec)
         assert made.timing == Timing(cron="30 2 * * *", time_zone="Europe/Berlin")
         assert (made.project, made.max_catch_up, made.paused) == ("default", 10, False)
         assert made.missed == schedule_pb2.MISSED_POLICY_LAST
@@ -229,7 +233,7 @@ class TestUpdateSchedule:
             for call in (
                 update(stranger, ["paused"], id=made.id, paused=True),
                 stranger.tasks.DeleteSchedule(pb.DeleteScheduleRequest(schedule_id=made.id)),
-                stranger.tasks.TriggerSchedule(pb.TriggerScheduleRequest(schedule_id=made.id)),
+                stranger.tasks.TriggerSchedule(Request.TriggerScheduleRequest(schedule_id=made.id)),
             ):
                 assert (await refused(call)).code == code
 
@@ -247,7 +251,7 @@ class TestDeleteSchedule:
 class TestTriggerSchedule:
     async def test_it_fires_now_and_tells_the_task(self, server: ServerUnderTest):
         made = await create(server.admin)
-        asked = pb.TriggerScheduleRequest(schedule_id=made.id, request_id="once")
+        asked = Request.TriggerScheduleRequest(schedule_id=made.id, request_id="once")
         (fire,) = (await server.admin.tasks.TriggerSchedule(asked)).fires
         assert (await server.admin.tasks.TriggerSchedule(asked)).fires[0] == fire
         assert fire.result == schedule_pb2.FIRE_RESULT_FIRED
@@ -261,7 +265,7 @@ class TestTriggerSchedule:
     async def test_a_past_span(self, server: ServerUnderTest):
         made = await create(server.admin, timing={"cron": "0 0 * * *"})
         span = {"start_time": datetime(2026, 1, 1, tzinfo=UTC), "end_time": datetime(2026, 1, 4, tzinfo=UTC)}
-        asked = pb.TriggerScheduleRequest(schedule_id=made.id, range=span)  # type: ignore[arg-type]
+        asked = Request.TriggerScheduleRequest(schedule_id=made.id, range=span)
         fires = (await server.admin.tasks.TriggerSchedule(asked)).fires
         assert [each.fire_time.ToJsonString() for each in fires] == [
             f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)
@@ -277,7 +281,7 @@ class TestTriggerSchedule:
             (datetime(1, 1, 1, tzinfo=UTC), now, "range.start_time"),
         ):
             span = {"start_time": start, "end_time": end}
-            asked = pb.TriggerScheduleRequest(schedule_id=made.id, range=span)  # type: ignore[arg-type]
+            asked = Request.TriggerScheduleRequest(schedule_id=made.id, range=span)
             error = await refused(server.admin.tasks.TriggerSchedule(asked))
             assert (error.code, list(error.fields)) == (CODE.INVALID_ARGUMENT, [field])
 
@@ -285,7 +289,7 @@ class TestTriggerSchedule:
 class TestPreviewSchedule:
     async def test_when_and_what_may_surprise(self, server: ServerUnderTest):
         viewer = await server.user("vera", "viewer")
-        asked = pb.PreviewScheduleRequest(
+        asked = Request.PreviewScheduleRequest(
             timing=Timing(cron="30 2 * * *", time_zone="Europe/Berlin"),
             start_time=datetime(2026, 10, 24, 12, tzinfo=UTC),
             count=2,
@@ -306,7 +310,7 @@ async def sdk(server: ServerUnderTest) -> Any:
 
 class TestThroughTheSdk:
     async def test_from_creation_to_deletion(self, sdk: AsyncClient):
-        spec = task_pb2.TaskSpec(**TASK)
+        spec = TaskSpec(**TASK)
         timing = Timing(interval=timedelta(hours=1))
         made = (await sdk.tasks.create_schedule(name="hourly", timing=timing, task=spec)).schedule
         assert [each.name async for each in sdk.tasks.list_schedules()] == ["hourly"]

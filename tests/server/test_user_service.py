@@ -291,11 +291,12 @@ class TestListRoles:
     async def test_a_permission_names_the_methods_that_need_it(self, server: ServerUnderTest):
         answer = await server.admin.users.ListRoles(pb.ListRolesRequest())
         methods = {each.name: list(each.methods) for each in answer.permissions}
-        assert methods["tasks.cancel"] == ["TaskService/CancelTask"]
+        assert methods["tasks.cancel"] == ["TaskService/CancelTask", "TaskService/CancelTasks"]
         assert [each.name for each in answer.permissions if each.instance] == [
             "api_keys.read",
             "api_keys.write",
             "roles.read",
+            "system.operate",
             "system.read",
             "users.read",
             "users.write",

@@ -17,8 +17,8 @@ STEPS = [
     ("sdk/weir/aio/task_service.py", "async def submit_task"),
     ("server/weir_server/interceptors/wrap.py", "class Wrap"),
     ("server/weir_server/rpc/task_service.py", "self._tasks.submit("),
-    ("server/weir_core/tasks/service.py", "await insert(tx, made)"),
-    ("server/weir_core/tasks/repository.py", "async def insert_task"),
+    ("server/weir_core/tasks/service.py", "await store_one(tx, made)"),
+    ("server/weir_core/tasks/repository.py", "async def insert_tasks"),
     ("server/weir_core/queue.py", "async def hint"),
     ("workers/weir_workers/supervisor.py", "self._execution.claim("),
     ("workers/weir_workers/runner.py", "await definition.handler(given, context)"),
@@ -36,7 +36,7 @@ def test_each_step_stands_where_the_architecture_says(file: str, text: str):
 
 def test_commit_comes_before_notice():
     submit = _function("server/weir_core/tasks/service.py", "submit")
-    assert submit.index("self._db.write(work)") < submit.index("self.started(made)")
+    assert submit.index("self._db.write(work)") < submit.index("self.started(stored)")
 
 
 def test_sql_stands_only_in_repositories():

@@ -15,18 +15,22 @@ from tests.tools.daemons import Daemon, Missing, run, start
 _PACKAGES = ("mariadb-server-core", "mariadb-client-core")
 _IMAGE = "docker.io/library/mariadb:11.4"
 _NAMES = "weir\\_%"
-# Durability is not what a database that lives for one test run is for; speed is.
 _SETTINGS = (
     "--skip-networking",
     "--skip-log-bin",
     "--skip-slave-start",
+    "--character-set-server=utf8mb4",
+    "--max-connections=300",
+)
+# Durability is not what a database that lives for one test run is for; speed is.
+_FAST = (
     "--innodb-flush-log-at-trx-commit=0",
     "--innodb-doublewrite=0",
     "--innodb-buffer-pool-size=128M",
     "--innodb-log-file-size=32M",
-    "--character-set-server=utf8mb4",
-    "--max-connections=300",
 )
+# Every commit is flushed to the disk, as MariaDB does unless told otherwise; room as a server has it.
+_DURABLE = ("--innodb-buffer-pool-size=1G", "--innodb-log-file-size=256M")
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,13 @@ class Build:
         return told.split("Ver ")[1].split("-")[0]
 
 
-def start_mariadb(folder: Path, cache: Path, scratch: Path) -> tuple[Daemon, dict[str, str]]:
-    """A running server in `folder`; its URLs for an administrator and for Weir, and its version."""
+def start_mariadb(
+    folder: Path, cache: Path, scratch: Path, *, durable: bool = False
+) -> tuple[Daemon, dict[str, str]]:
+    """A running server in `folder`; its URLs for an administrator and for Weir, and its version.
+
+    Only with `durable` is a commit on the disk before it is answered.
+    """
     build = _on_path() or _unpacked(cache, scratch)
     if build is None:
         return _container(folder)
@@ -68,6 +77,7 @@ def start_mariadb(folder: Path, cache: Path, scratch: Path) -> tuple[Daemon, dic
         *places,
         *user,
         *_SETTINGS,
+        *(_DURABLE if durable else _FAST),
         f"--socket={socket}",
         f"--pid-file={folder}/pid",
         f"--init-file={grants}",

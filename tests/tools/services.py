@@ -1,8 +1,9 @@
 """The services of one test run: MariaDB and Redis, for as long as the reader of our output lives.
 
-    python -m tests.tools.services
+    python -m tests.tools.services [--durable]
 
-Prints one line of JSON when they answer: their URLs and versions. Ends, with all that it started and the
+Prints one line of JSON when they answer: their URLs and versions. With `--durable` MariaDB flushes every
+commit to the disk, for what is measured; else it does not, for tests. Ends, with all that it started and the
 folder, when its standard input is closed, which the kernel does for a pytest that was killed as well. With
 make's guard around, the folder lies in the guard's.
 """
@@ -25,7 +26,7 @@ def main() -> int:
     adopt_orphans()
     folder = Path(tempfile.mkdtemp(prefix="weir-"))
     try:
-        print(json.dumps(_start(folder)), flush=True)
+        print(json.dumps(_start(folder, durable="--durable" in sys.argv[1:])), flush=True)
         sys.stdin.buffer.read()
     except Missing as missing:
         print(json.dumps({"missing": str(missing)}), flush=True)
@@ -35,13 +36,14 @@ def main() -> int:
     return 0
 
 
-def _start(folder: Path) -> dict[str, str]:
+def _start(folder: Path, *, durable: bool) -> dict[str, str]:
     os.environ["TMPDIR"] = str(folder)
     cache = ROOT / ".cache"
     for name in ("mariadb", "redis"):
         (folder / name).mkdir()
     _, redis = start_redis(folder / "redis")
-    _, mariadb = start_mariadb(folder / "mariadb", cache, cache / f"partial-{folder.name}")
+    scratch = cache / f"partial-{folder.name}"
+    _, mariadb = start_mariadb(folder / "mariadb", cache, scratch, durable=durable)
     return {"folder": str(folder), **redis, **mariadb}
 
 

@@ -5,26 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from tests.fixtures.workers import SECONDS, Fleet
+from tests.workers.looking import gone, lives, shown
 from weir_core.tasks.events import EventKind
 from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def shown(pid: int) -> bytes:
-    """What anyone on the machine can see of a process's start."""
-    return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline"))
-
-
-async def gone(pid: int) -> None:
-    async with asyncio.timeout(SECONDS):
-        while lives(pid):
-            await asyncio.sleep(0.05)
 
 
 async def test_runs_what_it_is_given_and_tells_how_it_went(fleet: Fleet):
@@ -60,12 +43,12 @@ async def test_runs_what_it_is_given_and_tells_how_it_went(fleet: Fleet):
 
 async def test_p04_cancelled_means_stopped(fleet: Fleet, tmp_path: Path):
     await fleet.worker()
-    tasks, caller = fleet.engine.runtime.tasks, fleet.engine.caller
+    stopping, caller = fleet.engine.runtime.stopping, fleet.engine.caller
     given = {"path": str(tmp_path / "never")}
 
     willing = await fleet.submit("probe.until", given)
     await fleet.said(willing, "waiting")
-    await tasks.cancel(caller, willing, "enough", None)
+    await stopping.cancel(caller, willing, "enough", None)
     await fleet.until(willing, TaskState.CANCELLED)
     phases = [e.body["phase"] for e in await fleet.events(willing) if e.kind is EventKind.CANCEL]
     assert phases == [CancelPhase.REQUESTED, CancelPhase.SIGNALLED, CancelPhase.CONFIRMED]
@@ -79,7 +62,7 @@ async def test_p04_cancelled_means_stopped(fleet: Fleet, tmp_path: Path):
         async with asyncio.timeout(SECONDS):
             while name == "probe.blocked" and not blocked.exists():
                 await asyncio.sleep(0.02)
-        await tasks.cancel(caller, stubborn, "enough", timedelta(seconds=1))
+        await stopping.cancel(caller, stubborn, "enough", timedelta(seconds=1))
         await fleet.until(stubborn, TaskState.CANCELLED)
         assert not lives(pid), name
         phases = [e.body["phase"] for e in await fleet.events(stubborn) if e.kind is EventKind.CANCEL]

@@ -28,6 +28,7 @@ def _run(arguments: argparse.Namespace) -> None:
         case "breaking":
             checks.breaking(arguments.against)
         case _ if arguments.check:
+            checks.lint()
             generate.check()
         case _:
             generate.write()
@@ -35,7 +36,9 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.gen", description="Generate from the protos.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when something is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail when a rule is broken or something is stale"
+    )
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("lint", help="buf lint and buf format over the contract")
     image = commands.add_parser("image", help="save the compiled contract, for a later `breaking`")

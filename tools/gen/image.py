@@ -38,6 +38,8 @@ def build_image() -> FileDescriptorSet:
             f"--descriptor_set_in={rules}",
             f"--proto_path={PROTOS}",
             f"--proto_path={files('grpc_tools') / '_proto'}",
+            # googleapis-common-protos brings google.rpc as source too.
+            f"--proto_path={Path(str(files('google.rpc').joinpath('status.proto'))).parents[2]}",
             f"--descriptor_set_out={image}",
             "--include_imports",
             "--include_source_info",

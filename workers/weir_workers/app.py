@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -16,10 +17,13 @@ from weir_core.ids import new_id
 from weir_core.readiness import tell_ready
 from weir_core.runtime import Runtime
 from weir_core.tasks.models import Limits, RetryPolicy
+from weir_core.tasks.states import Priority
 from weir_workers import __version__
-from weir_workers.child import Child, ChildGone
+from weir_workers.child import ChildGone
 from weir_workers.connectors.declaration import declarations
+from weir_workers.crew import Crew, start_all
 from weir_workers.lease import Lease
+from weir_workers.strays import kept_clear
 from weir_workers.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
@@ -27,27 +31,36 @@ _log = logging.getLogger(__name__)
 _PAUSE = 1.0
 
 
-async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT."""
+async def run(settings: Settings, starting: asyncio.Task[Crew]) -> None:
+    """Work until SIGTERM or SIGINT, at first by a crew that is being started."""
     require(settings, "database_url", "redis_url", "master_key")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Runtime.open(settings) as runtime:
-        while not stop.is_set():
+    async with Runtime.open(settings) as runtime, kept_clear():
+        while True:
             try:
-                await _incarnation(settings, runtime, stop)
+                await _incarnation(settings, runtime, stop, await _up(starting))
             except WeirError as error:
                 _log.warning("the worker can't begin: %s", error)
                 await asyncio.sleep(_PAUSE)
+            if stop.is_set():
+                return
+            starting = asyncio.create_task(start_all(settings.packs))
 
 
-async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event) -> None:
+async def _up(starting: asyncio.Task[Crew]) -> Crew:
+    try:
+        return await starting
+    except ChildGone as error:
+        raise SystemExit(f"weir worker: {error}") from None
+
+
+async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event, crew: Crew) -> None:
     """One life of the worker under one id and lease."""
     worker_id = new_id()
-    children = await _start_children(settings.packs)
-    types = [_type(child.pack, task) for child in children for task in child.tasks]
+    types = [_type(child.pack, task) for child in crew.children for task in child.tasks]
     lost = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -58,8 +71,9 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
         worker_id,
         runtime.execution,
         reader := runtime.queue.reader(settings.queues, settings.packs),
-        runtime.signals,
-        children,
+        crew,
+        signals=runtime.signals,
+        fleet=runtime.fleet,
         slots=settings.slots,
         heartbeat=settings.heartbeat,
     )
@@ -68,9 +82,11 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
         worker_id,
         every=settings.heartbeat,
         lease=settings.lease,
+        renewed=crew.wards.trust,
         lost=tell_lost,
     )
     try:
+        crew.wards.trust(time.monotonic() + settings.lease.total_seconds())
         await _register(settings, runtime, worker_id, types)
         lease.start()
         _log.info("worker %s serves %s with %d slots", worker_id, ", ".join(settings.queues), settings.slots)
@@ -102,18 +118,6 @@ async def _first(stop: asyncio.Event, lost: asyncio.Event, work: asyncio.Task[No
         work.result()
 
 
-async def _start_children(packs: list[str]) -> list[Child]:
-    children: list[Child] = []
-    try:
-        for pack in packs:
-            children += [await Child.start(pack)]
-    except ChildGone as error:
-        for child in children:
-            await child.kill()
-        raise SystemExit(f"weir worker: {error}") from None
-    return children
-
-
 async def _register(settings: Settings, runtime: Runtime, worker_id: Any, types: list[TaskType]) -> None:
     values = {
         "host": socket.gethostname(),
@@ -138,9 +142,11 @@ def _type(pack: str, task: dict[str, Any]) -> TaskType:
         input_schema=task["input_schema"],
         output_schema=task["output_schema"],
         queue=task["queue"],
+        priority=Priority[task["priority"]],
         permission=task["permission"],
         limits=Limits(
-            attempt=None if task["timeout"] is None else timedelta(seconds=task["timeout"]),
+            attempt=_seconds(task["timeout"]),
+            stall=_seconds(task["stall"]),
             grace=timedelta(seconds=task["grace"]),
             retry=RetryPolicy(
                 max_attempts=retry["max_attempts"],
@@ -150,3 +156,7 @@ def _type(pack: str, task: dict[str, Any]) -> TaskType:
             ),
         ),
     )
+
+
+def _seconds(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)

@@ -1,5 +1,8 @@
 """The operator commands `weir worker` and `weir scheduler`."""
 
+import asyncio
+import gc
+from importlib import import_module
 from typing import Any
 
 import click
@@ -15,12 +18,10 @@ from weir_core.logs import configure
 @click.option("--slots", type=click.IntRange(1, 1000), help="Tasks to hold at a time [WEIR_SLOTS].")
 def worker(queues: str | None, packs: str | None, slots: int | None) -> None:
     """Run tasks."""
-    from weir_workers import app
-
     given: dict[str, Any] = {"queues": queues, "packs": packs, "slots": slots}
     settings = Settings.load(**{name: value for name, value in given.items() if value})
     configure(settings)
-    uvloop.run(app.run(settings))
+    uvloop.run(_work(settings))
 
 
 @click.command()
@@ -31,3 +32,16 @@ def scheduler() -> None:
     settings = Settings.load()
     configure(settings)
     uvloop.run(app.run(settings))
+
+
+async def _work(settings: Settings) -> None:
+    """The packs' processes load their code while this one loads its own."""
+    from weir_workers.crew import start_all
+
+    starting = asyncio.create_task(start_all(settings.packs))
+    # Nothing of what imports make is ever garbage; looking for some costs a sixth of the start.
+    gc.disable()
+    app = await asyncio.to_thread(import_module, "weir_workers.app")
+    gc.freeze()
+    gc.enable()
+    await app.run(settings, starting)

@@ -50,7 +50,12 @@ def introduction(definition: TaskDefinition) -> dict[str, Any]:
         "output_schema": definition.output_model.model_json_schema(mode="serialization"),
         "queue": definition.queue,
         "permission": definition.permission,
+        "priority": definition.priority,
+        "is_async": definition.is_async,
+        "memory": definition.memory,
+        "cpu_time": definition.cpu_time and definition.cpu_time.total_seconds(),
         "timeout": definition.timeout and definition.timeout.total_seconds(),
+        "stall": definition.stall and definition.stall.total_seconds(),
         "grace": definition.grace.total_seconds(),
         "retry": {
             "max_attempts": retry.max_attempts,

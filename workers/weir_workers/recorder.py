@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -16,6 +18,9 @@ _log = logging.getLogger(__name__)
 
 _SEND_SECONDS: Final = 0.03
 _ARCHIVE_SECONDS: Final = 2.0
+_TRY_SECONDS: Final = 5.0
+# Archived in one transaction: an attempt that ends waits for no more than that.
+_TOGETHER: Final = 64
 
 
 class Recorder:
@@ -27,7 +32,9 @@ class Recorder:
         self._logs: set[AttemptLog] = set()
         self._changed: set[AttemptLog] = set()
         self._wake = asyncio.Event()
-        self._turn = asyncio.Lock()
+        # On their way to Redis, to the database; one may be on both at once.
+        self._busy: Counter[AttemptLog] = Counter()
+        self._turn = asyncio.Condition()
 
     def add(self, log: AttemptLog) -> None:
         """Carry out an attempt's events from now on."""
@@ -41,12 +48,15 @@ class Recorder:
 
     async def remove(self, log: AttemptLog) -> None:
         """Leave the log alone: what it holds is stored with its end."""
-        async with self._turn:
-            self._logs.discard(log)
-            self._changed.discard(log)
+        self._logs.discard(log)
+        self._changed.discard(log)
+        if self._busy[log]:
+            async with self._turn:
+                await self._turn.wait_for(lambda: not self._busy[log])
+        del self._busy[log]
 
     async def run(self) -> None:
-        """Send and archive; until cancelled."""
+        """Send and archive, neither held up by the other; until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send())
             group.create_task(self._archive())
@@ -55,27 +65,41 @@ class Recorder:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            async with self._turn:
-                logs, self._changed = list(self._changed), set()
-                for log in logs:
-                    log.number()
+            logs, self._changed = list(self._changed), set()
+            for log in logs:
+                log.number()
+            async with self._holding(logs):
                 try:
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(_TRY_SECONDS):
                         await self._execution.send(logs)
                 except (RedisError, OSError, TimeoutError) as error:
                     _log.warning("live events wait: %s", error)
-                    self._changed.update(logs)
+                    self._changed |= self._logs.intersection(logs)
             await asyncio.sleep(_SEND_SECONDS)
 
     async def _archive(self) -> None:
         while True:
             await asyncio.sleep(_ARCHIVE_SECONDS)
-            async with self._turn:
-                due = [log for log in self._logs if log.unarchived()]
-                if due:
-                    await self._store(due)
+            due = [log for log in self._logs if log.unarchived()]
+            for start in range(0, len(due), _TOGETHER):
+                part = [log for log in due[start : start + _TOGETHER] if log in self._logs]
+                async with self._holding(part):
+                    await self._store(part)
             if self._changed:
                 self._wake.set()
+
+    @asynccontextmanager
+    async def _holding(self, logs: list[AttemptLog]) -> AsyncGenerator[None]:
+        self._busy.update(logs)
+        try:
+            yield
+        finally:
+            self._busy.subtract(logs)
+            for log in logs:
+                if not self._busy[log] and log not in self._logs:
+                    del self._busy[log]
+            async with self._turn:
+                self._turn.notify_all()
 
     async def _store(self, due: list[AttemptLog]) -> None:
         try:
@@ -89,4 +113,5 @@ class Recorder:
         kept = [log for log in due if log not in fenced]
         with contextlib.suppress(RedisError, OSError):
             await self._execution.trim(kept)
-        self._changed.update(kept)
+        # What its numbers had run out for can be sent now.
+        self._changed |= self._logs.intersection(kept)

@@ -1,20 +1,26 @@
 """A worker's heart: claims what it has room for, hands it to its children, stores how it ended.
 
 A child that does not stop within a task's grace time is killed; what else ran in
-it is handed back, uncharged. A worker that loses its lease kills all its
+it is handed back, uncharged. A `def` handler has a process of its own, so that
+killing it costs nobody else. A worker that loses its lease kills all its
 children: nothing they still write would be accepted.
 """
 
 import asyncio
+import contextlib
 import logging
-from dataclasses import dataclass, field
-from datetime import timedelta
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from redis.exceptions import RedisError
 
 from weir_core.errors import WeirError
+from weir_core.fleet.models import WorkerState
+from weir_core.fleet.service import FleetService
 from weir_core.queue import HintReader
 from weir_core.signals import Signals
 from weir_core.tasks.encoding import dump_cancellation
@@ -22,15 +28,19 @@ from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import AttemptLog, EventKind, state_body
 from weir_core.tasks.execution import Claimed, TaskExecution
 from weir_core.tasks.models import Failure, Task
-from weir_core.tasks.outcomes import Ended
-from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
+from weir_core.tasks.outcomes import Ended, past_deadline, timed_out
+from weir_core.tasks.states import CancelPhase, FailureKind, TaskState, TimeoutKind
 from weir_workers.child import Child, ChildGone
+from weir_workers.crew import Crew
+from weir_workers.process import Process
 from weir_workers.recorder import Recorder
 
 _log = logging.getLogger(__name__)
 
 _PAUSE: Final = 1.0
 _RESTART_PAUSE: Final = 1.0
+# A stopped worker has waited for its handlers already: this is for putting things away.
+_HAND_BACK_GRACE: Final = timedelta(seconds=3)
 
 
 @dataclass(eq=False)
@@ -39,10 +49,14 @@ class Running:
 
     task: Task
     log: AttemptLog
-    child: Child
+    child: Child | Process
     stopping: Ended | None = None
     """How it ends if its handler stops because it was told to."""
     killed: bool = False
+    ended: bool = False
+    phase: CancelPhase | None = None
+    """How far its cancellation has come, as it is stored."""
+    heard: float = field(default_factory=time.monotonic)
     timers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @property
@@ -59,9 +73,10 @@ class Supervisor:
         worker_id: UUID,
         execution: TaskExecution,
         reader: HintReader,
-        signals: Signals,
-        children: list[Child],
+        crew: Crew,
         *,
+        signals: Signals,
+        fleet: FleetService,
         slots: int,
         heartbeat: timedelta,
     ) -> None:
@@ -69,16 +84,22 @@ class Supervisor:
         self._execution = execution
         self._reader = reader
         self._signals = signals
-        self._children = {child.pack: child for child in children}
-        self._packs = {task["name"]: child.pack for child in children for task in child.tasks}
-        self._types = {task["name"]: task["version"] for child in children for task in child.tasks}
+        self._fleet = fleet
+        self._children = {child.pack: child for child in crew.children}
+        self._nurseries = crew.nurseries
+        self._wards = crew.wards
+        self._packs = {task["name"]: child.pack for child in crew.children for task in child.tasks}
+        self._types = {task["name"]: task["version"] for child in crew.children for task in child.tasks}
         self._slots = slots
         self._heartbeat = heartbeat.total_seconds()
         self._running: dict[UUID, Running] = {}
         self._freed = asyncio.Event()
         self._draining = False
-        self._recorder = Recorder(execution, self._lost)
-        self._ends: set[asyncio.Task[None]] = set()
+        self._resting = False
+        self._recorder = Recorder(execution, self._fenced)
+        self._beside: set[asyncio.Task[None]] = set()
+        self._cancels = asyncio.Lock()
+        self._missed = False
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -87,6 +108,7 @@ class Supervisor:
             group.create_task(self._claim())
             group.create_task(self._hear())
             group.create_task(self._look())
+            group.create_task(self._nurseries.keep_up())
             for child in self._children.values():
                 group.create_task(self._attend(child))
 
@@ -104,21 +126,22 @@ class Supervisor:
     async def abandon(self) -> None:
         """The lease is lost: kill all children, and hand back what can still be handed back."""
         self._draining = True
-        for child in self._children.values():
-            await child.kill()
-        for running in list(self._running.values()):
-            await self._finish(
-                running, Ended(handed_back="the worker could not renew its lease"), patient=False
-            )
+        held = list(self._running.values())
+        for running in held:
+            # Said before the kill: who sees the child end must not take that for a failure of the task.
+            running.stopping = running.stopping or Ended(handed_back="the worker could not renew its lease")
+        await self.kill_children()
+        for running in held:
+            assert running.stopping is not None
+            await self._finish(running, running.stopping, patient=False)
 
     async def kill_children(self) -> None:
-        """End all children."""
-        for child in self._children.values():
-            await child.kill()
+        """End all children, side by side: one that can't be killed holds up no other."""
+        await asyncio.gather(self._nurseries.kill(), *(child.kill() for child in self._children.values()))
 
     async def _claim(self) -> None:
         while not self._draining:
-            free = self._slots - len(self._running)
+            free = 0 if self._resting else self._slots - len(self._running)
             if not free:
                 self._freed.clear()
                 await self._freed.wait()
@@ -134,6 +157,8 @@ class Supervisor:
                 # Claimed and not started would be lost until the lease ends: nothing may come between.
                 for each in claimed:
                     await self._start(each)
+                if self._missed:
+                    self._keep(self._stop_cancelled())
                 await self._reader.acknowledge(hints)
             except (RedisError, OSError, WeirError) as error:
                 _log.warning("no tasks are claimed: %s", error)
@@ -143,25 +168,43 @@ class Supervisor:
         while any(child.gone for child in self._children.values()):
             self._freed.clear()
             await self._freed.wait()
+        await self._nurseries.all_up()
 
     async def _start(self, claimed: Claimed) -> None:
         task = claimed.task
+        start = {
+            "op": "start",
+            "id": str(task.id),
+            "attempt": task.attempt,
+            "project": task.project,
+            "type": task.type,
+            "input": task.input,
+        }
         running = Running(task, claimed.log, self._children[self._packs[task.type]])
-        self._running[task.id] = running
-        self._recorder.add(claimed.log)
-        if task.limits.attempt is not None:
-            running.timers.append(asyncio.create_task(self._time_out(running, task.limits.attempt)))
         try:
-            start = {
-                "op": "start",
-                **running.key,
-                "project": task.project,
-                "type": task.type,
-                "input": task.input,
-            }
-            await running.child.send(start)
+            if self._nurseries.serve(task.type):
+                running.child = await self._nurseries.fork(start)
+                self._hold(running)
+                self._keep(self._attend_process(running, running.child))
+            else:
+                self._hold(running)
+                await running.child.send(start)
         except ChildGone:
+            self._hold(running)
             self._end(running, Ended(handed_back="its process was being restarted"))
+
+    def _hold(self, running: Running) -> None:
+        if self._running.get(running.task.id) is running:
+            return
+        self._running[running.task.id] = running
+        self._recorder.add(running.log)
+        running.timers += [asyncio.create_task(timer) for timer in self._limits(running)]
+
+    async def _attend_process(self, running: Running, process: Process) -> None:
+        async for message in process.messages():
+            self._told(running, message)
+        # Where the end was told, this one comes second and has no say.
+        self._end(running, running.stopping or Ended(failure=_died(self._worker_id, "its keeper was killed")))
 
     async def _attend(self, child: Child) -> None:
         while True:
@@ -180,7 +223,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(_RESTART_PAUSE)
             try:
-                child = await Child.start(pack)
+                child = await Child.start(pack, self._wards)
             except ChildGone as error:
                 _log.error("%s", error)
                 continue
@@ -190,22 +233,29 @@ class Supervisor:
 
     def _take(self, message: dict[str, Any]) -> None:
         running = self._running.get(UUID(message["id"]))
-        if running is None or running.task.attempt != message["attempt"]:
-            return
-        if message["op"] == "done":
-            self._end(running, _ended(running, message))
-            return
-        if message["op"] == "progress":
-            running.log.add_progress(message["body"])
-        else:
-            running.log.add_log(message["body"])
+        if running is not None and running.task.attempt == message["attempt"]:
+            self._told(running, message)
+
+    def _told(self, running: Running, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "done":
+                self._end(running, _ended(running, message))
+                return
+            case "holdup":
+                self._keep(self._tell_holdup(running, message["text"]))
+                return
+            case "progress":
+                running.log.add_progress(message["body"])
+            case _:
+                running.log.add_log(message["body"])
+        running.heard = time.monotonic()
         self._recorder.changed(running.log)
 
     async def _hear(self) -> None:
         while True:
             try:
                 async for _ in self._signals.received(self._worker_id):
-                    await self._stop_cancelled()
+                    await self._obey()
             except (RedisError, OSError) as error:
                 _log.info("no signals are heard, cancels are looked for: %s", error)
             await asyncio.sleep(_PAUSE)
@@ -213,14 +263,31 @@ class Supervisor:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat)
-            await self._stop_cancelled()
+            await self._obey()
+
+    async def _obey(self) -> None:
+        """Look for what others ask of this worker: to stop tasks, to take no more."""
+        await self._stop_cancelled()
+        try:
+            ours = await self._fleet.get_worker(self._worker_id)
+        except WeirError as error:
+            _log.warning("orders wait: %s", error)
+            return
+        self._resting = ours.state is WorkerState.DRAINING
+        self._freed.set()
+        if self._resting and ours.drain_time is not None and ours.drain_time <= datetime.now(UTC):
+            await self._hand_back("the worker is drained")
 
     async def _stop_cancelled(self) -> None:
         try:
-            for task_id in await self._execution.cancelling(self._worker_id):
-                running = self._running.get(task_id)
-                if running is not None and (running.stopping is None or running.stopping.handed_back):
-                    await self._cancel(running)
+            async with self._cancels:
+                self._missed = False
+                for task_id in await self._execution.cancelling(self._worker_id):
+                    running = self._running.get(task_id)
+                    # Claimed, and just being started: it is looked for once more after that.
+                    self._missed = self._missed or running is None
+                    if running is not None and (running.stopping is None or running.stopping.handed_back):
+                        await self._cancel(running)
         except WeirError as error:
             _log.warning("cancels wait: %s", error)
 
@@ -236,10 +303,36 @@ class Supervisor:
         await self._advance(running, CancelPhase.SIGNALLED)
         await self._stop(running, Ended(failure=failure), grace)
 
-    async def _time_out(self, running: Running, limit: timedelta) -> None:
+    def _limits(self, running: Running) -> list[Coroutine[Any, Any, None]]:
+        """What watches over the time limits of an attempt."""
+        limits, deadline = running.task.limits, running.task.deadline
+        timers: list[Coroutine[Any, Any, None]] = []
+        if limits.attempt is not None:
+            passed = timed_out(
+                TimeoutKind.ATTEMPT, f"the attempt ran longer than {limits.attempt}", limits.attempt
+            )
+            timers.append(self._time_out(running, limits.attempt, passed))
+        if limits.stall is not None:
+            timers.append(self._watch_stall(running, limits.stall))
+        if deadline is not None:
+            left = max(timedelta(0), deadline - datetime.now(UTC))
+            timers.append(self._time_out(running, left, past_deadline(running.task)))
+        return timers
+
+    async def _time_out(self, running: Running, limit: timedelta, passed: Failure) -> None:
         await asyncio.sleep(limit.total_seconds())
+        await self._stop_failed(running, passed)
+
+    async def _watch_stall(self, running: Running, limit: timedelta) -> None:
+        while (left := running.heard + limit.total_seconds() - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
+        message = f"no progress and no log line for {limit}"
+        await self._stop_failed(running, timed_out(TimeoutKind.STALL, message, limit))
+
+    async def _stop_failed(self, running: Running, passed: Failure) -> None:
         if running.stopping is None:
-            await self._stop(running, Ended(failure=_timed_out(limit)), running.task.limits.grace)
+            failure = replace(passed, log_tail=running.log.tail())
+            await self._stop(running, Ended(failure=failure), running.task.limits.grace)
 
     async def _stop(self, running: Running, ended: Ended, grace: timedelta) -> None:
         running.stopping = ended
@@ -255,38 +348,57 @@ class Supervisor:
             return
         _log.warning("task %s did not stop within %s: its process is killed", running.task.id, grace)
         for other in self._running.values():
-            if other.child is running.child and other.stopping is None:
-                other.stopping = Ended(handed_back="its process was killed with another task's")
-        running.killed = True
-        await running.child.kill()
+            if other.child is running.child:
+                other.stopping = other.stopping or Ended(
+                    handed_back="its process was killed with another task's"
+                )
+                other.killed = True
+        if not await running.child.kill():
+            await self._tell_holdup(
+                running, "killed, but not gone yet: something that its pack's process started"
+            )
 
-    async def _advance(self, running: Running, phase: CancelPhase) -> None:
+    async def _tell_holdup(self, running: Running, text: str) -> None:
+        running.killed = True
+        await self._advance(running, CancelPhase.KILLED, text)
+
+    async def _advance(self, running: Running, phase: CancelPhase, holdup: str = "") -> None:
         try:
-            await self._execution.advance(running.log, phase)
+            await self._execution.advance(running.log, phase, holdup)
+            running.phase = phase
             self._recorder.changed(running.log)
         except (Fenced, WeirError) as error:
             _log.info("task %s: phase %s was not stored: %s", running.task.id, phase.name, error)
 
-    async def _hand_back_all(self, reason: str) -> None:
+    async def _hand_back(self, reason: str, most: timedelta = timedelta.max) -> None:
         for running in list(self._running.values()):
             if running.stopping is None:
-                await self._stop(running, Ended(handed_back=reason), running.task.limits.grace)
+                await self._stop(running, Ended(handed_back=reason), min(running.task.limits.grace, most))
+
+    async def _hand_back_all(self, reason: str) -> None:
+        await self._hand_back(reason, _HAND_BACK_GRACE)
         while self._running:
             self._freed.clear()
             await self._freed.wait()
 
     def _end(self, running: Running, ended: Ended) -> None:
-        if self._running.get(running.task.id) is running:
-            task = asyncio.create_task(self._finish(running, ended))
-            self._ends.add(task)
-            task.add_done_callback(self._ends.discard)
+        if self._running.get(running.task.id) is running and not running.ended:
+            running.ended = True
+            self._keep(self._finish(running, ended))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside all else; who only starts a task may see it collected as garbage."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     async def _finish(self, running: Running, ended: Ended, *, patient: bool = True) -> None:
         for timer in running.timers:
             if timer is not asyncio.current_task():
                 timer.cancel()
         await self._recorder.remove(running.log)
-        if running.killed and ended.failure and ended.failure.kind is FailureKind.CANCELLED:
+        cancelled = ended.failure is not None and ended.failure.kind is FailureKind.CANCELLED
+        if cancelled and running.killed and running.phase is not CancelPhase.KILLED:
             await self._advance(running, CancelPhase.KILLED)
         while True:
             try:
@@ -300,6 +412,20 @@ class Supervisor:
                     continue
             break
         self._lost(running.log)
+
+    def _fenced(self, log: AttemptLog) -> None:
+        """Another has the task: what runs of it here is stopped, and not waited for."""
+        running = self._running.get(log.task_id)
+        if running is not None and running.log is log and not running.ended:
+            self._keep(self._drop(running))
+        self._lost(log)
+
+    async def _drop(self, running: Running) -> None:
+        if isinstance(running.child, Process):
+            await running.child.kill()
+            return
+        with contextlib.suppress(ChildGone):
+            await running.child.send({"op": "cancel", **running.key})
 
     def _lost(self, log: AttemptLog) -> None:
         running = self._running.get(log.task_id)
@@ -327,15 +453,8 @@ def _ended(running: Running, message: dict[str, Any]) -> Ended:
 
 
 def _gave_up(running: Running) -> Failure:
-    message = "the handler was cancelled by its own code: a CancelledError left it"
+    message = "the handler was cancelled by its own code, or by a signal from elsewhere"
     return Failure(FailureKind.USER_ERROR, message, code="cancelled", log_tail=running.log.tail())
-
-
-def _timed_out(limit: timedelta) -> Failure:
-    detail = {"kind": "timeout", "timeout": "ATTEMPT", "seconds": limit.total_seconds()}
-    return Failure(
-        FailureKind.TIMEOUT, f"the attempt ran longer than {limit}", code="timeout.attempt", detail=detail
-    )
 
 
 def _died(worker_id: UUID, reason: str) -> Failure:

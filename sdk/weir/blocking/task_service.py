@@ -32,11 +32,17 @@ class TaskClient:
         type: str,
         input: StructLike = None,
         queue: str = "",
+        priority: task_pb2.Priority.ValueType = task_pb2.PRIORITY_UNSPECIFIED,
         labels: Mapping[str, str] | None = None,
         start_after: TimeLike = None,
+        deadline: TimeLike = None,
         timeouts: task_pb2.Timeouts | None = None,
         retry: task_pb2.RetryPolicy | None = None,
+        depends_on: Iterable[task_pb2.Dependency] = (),
+        concurrency: task_pb2.Concurrency | None = None,
+        retention: DurationLike = None,
         project: str = "",
+        parent_task_id: str = "",
         request_id: str = "",
         validate_only: bool = False,
         timeout: Timeout = None,
@@ -49,11 +55,21 @@ class TaskClient:
             input: Fits the input schema of the type. At most 1 MiB. Numbers are doubles: send integers
                 beyond 2^53 as strings.
             queue: Queue to wait in. Empty: the type's own queue.
-            labels: Free tags; at most 32. No secrets here.
+            priority: Class of urgency. Unset: the type's own.
+            labels: Free tags to find tasks by; at most 32. No secrets here.
             start_after: Not started before this time. Unset: at once.
+            deadline: Must have ended by this time, waiting and retries included; then it is stopped and
+                fails with TIMEOUT. Unset: no such limit.
             timeouts: Limits on running time. Unset parts come from the type.
             retry: When to try again. Unset: the type's policy.
+            depends_on: Tasks that must have ended first; at most 100, each once.
+            concurrency: Limit shared with other tasks of the same key. Unset: none but those of the
+                queue and the type.
+            retention: How long the task and its events are kept after its end. Unset: the retention
+                setting.
             project: Project to submit to. Empty: `default`.
+            parent_task_id: Task under which this one is submitted, of the same project: cancelled with
+                it. Empty: none.
             request_id: Makes the call safe to repeat; see common.proto.
             validate_only: True: check everything, store nothing; `task` has no id.
             timeout: Seconds for the whole call, retries included; a `wait` adds to it.
@@ -63,16 +79,35 @@ class TaskClient:
                 type=type,
                 input=to_struct(input, "input"),
                 queue=queue,
+                priority=priority,
                 labels=labels,
                 start_after=to_timestamp(start_after, "start_after"),
+                deadline=to_timestamp(deadline, "deadline"),
                 timeouts=timeouts,
                 retry=retry,
+                depends_on=depends_on,
+                concurrency=concurrency,
+                retention=to_duration(retention, "retention"),
             ),
             project=project,
+            parent_task_id=parent_task_id,
             request_id=request_id or fresh_id(),
             validate_only=validate_only,
         )
         return self._caller.unary(methods.SUBMIT_TASK, request, timeout)
+
+    def submit_tasks(
+        self, *, requests: Iterable[task_service_pb2.SubmitTaskRequest], timeout: Timeout = None
+    ) -> task_service_pb2.SubmitTasksResponse:
+        """Submits up to 1,000 tasks, each with a result of its own: one bad task does not stop the others.
+        Safe to repeat where each has a request id.
+
+        Args:
+            requests: The tasks, with a request id each. At most 1,000 and 3 MiB in all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.SubmitTasksRequest(requests=requests)
+        return self._caller.unary(methods.SUBMIT_TASKS, request, timeout)
 
     def get_task(
         self,
@@ -135,7 +170,7 @@ class TaskClient:
         error.
 
         Args:
-            task_id: The task.
+            task_id: The task. Tasks submitted under it are cancelled too.
             reason: Why; shown with the task.
             grace: Grace time before it is killed, in place of the task's own; 0 s kills at once. Unset:
                 the task's own.
@@ -146,6 +181,67 @@ class TaskClient:
             task_id=task_id, reason=reason, grace=to_duration(grace, "grace"), wait=to_duration(wait, "wait")
         )
         return self._caller.unary(methods.CANCEL_TASK, request, timeout, wait)
+
+    def cancel_tasks(
+        self, *, filter: str, reason: str = "", validate_only: bool = False, timeout: Timeout = None
+    ) -> task_service_pb2.CancelTasksResponse:
+        """Asks for all tasks that match a filter to be stopped, as with CancelTask.
+
+        Args:
+            filter: Which tasks, as in ListTasks; ended ones are left out. Must not be empty.
+            reason: Why.
+            validate_only: True: only count them.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.CancelTasksRequest(
+            filter=filter, reason=reason, validate_only=validate_only
+        )
+        return self._caller.unary(methods.CANCEL_TASKS, request, timeout)
+
+    def retry_task(
+        self,
+        task_id: str,
+        *,
+        spec: task_pb2.TaskSpec | None = None,
+        update_mask: MaskLike = None,
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> task_service_pb2.RetryTaskResponse:
+        """Submits an ended task anew, with the same or an altered spec. The old task stays as it is.
+
+        Args:
+            task_id: The ended task.
+            spec: What to change in its spec. Only what `update_mask` names is read. Checked as a whole
+                after the change is applied.
+            update_mask: Fields of `spec` to change. Unset: none.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.RetryTaskRequest(
+            task_id=task_id,
+            spec=spec,
+            update_mask=to_mask(update_mask, "update_mask"),
+            request_id=request_id or fresh_id(),
+        )
+        return self._caller.unary(methods.RETRY_TASK, request, timeout)
+
+    def update_task(
+        self, *, task: task_pb2.Task | None = None, update_mask: MaskLike = None, timeout: Timeout = None
+    ) -> task_service_pb2.UpdateTaskResponse:
+        """Changes a task that is PENDING or QUEUED: priority, start, deadline, labels; also releases a
+        held one. STATE_CONFLICT once it runs.
+
+        Args:
+            task: `id` says which; `etag`, if set, must be current. Checked as a whole after the change
+                is applied.
+            update_mask: What to change: `spec.priority`, `spec.start_after`, `spec.deadline`,
+                `spec.labels`, `held`; `*` means these.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.UpdateTaskRequest(
+            task=task, update_mask=to_mask(update_mask, "update_mask")
+        )
+        return self._caller.unary(methods.UPDATE_TASK, request, timeout)
 
     def watch_task_stream(
         self,
@@ -210,6 +306,17 @@ class TaskClient:
 
         fetch = fetcher(self._caller, methods.LIST_TASK_EVENTS, request, timeout)
         return Pages(fetch, page_token, lambda page: page.events)
+
+    def explain_task(self, task_id: str, *, timeout: Timeout = None) -> task_service_pb2.ExplainTaskResponse:
+        """Says why a task is where it is: what it waits for and for how long, what it runs on, or why it
+        ended.
+
+        Args:
+            task_id: The task.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.ExplainTaskRequest(task_id=task_id)
+        return self._caller.unary(methods.EXPLAIN_TASK, request, timeout)
 
     def list_task_types(
         self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None

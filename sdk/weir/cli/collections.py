@@ -1,13 +1,16 @@
 """`weir collections`: connections, collections and their runs."""
 
 import os
+from itertools import islice
 
 import click
 
-from weir.cli import exits
-from weir.cli.following import follow, succeeded
-from weir.cli.output import as_json, read_json, show, show_list
+from weir.cli.following import follow
+from weir.cli.naming import collection_id, connection_id
+from weir.cli.output import as_json, read_json, show, show_json, show_list
 from weir.cli.profile import connected
+from weir.cli.tasks import interruptible
+from weir.outcome import output_of
 from weir.v1.collection_pb2 import SyncMode
 
 
@@ -26,17 +29,29 @@ def connectors(*, as_json: bool) -> None:
 
 
 @command.command()
+@click.option("--filter", "filter_text", default="", help="Such as: connector = http")
 @as_json
-def connections(*, as_json: bool) -> None:
+def connections(filter_text: str, *, as_json: bool) -> None:
     """List connections."""
     with connected() as client:
         columns = ("id", "name", "connector")
-        show_list(client.collections.list_connections(), columns, json_lines=as_json)
+        show_list(client.collections.list_connections(filter=filter_text), columns, json_lines=as_json)
+
+
+@command.command("connection")
+@click.argument("connection")
+@as_json
+def get_connection(connection: str, *, as_json: bool) -> None:
+    """Show a connection, by name or id, without its secrets."""
+    with connected() as client:
+        found = client.collections.get_connection(connection_id(client, connection)).connection
+        show(found, json_lines=as_json)
 
 
 @command.command("create-connection")
 @click.argument("name")
 @click.option("--connector", default="http", show_default=True)
+@click.option("--project", default="", help="Project it belongs to; default: `default`.")
 @click.option("--settings", required=True, help="JSON, or @FILE.")
 @click.option(
     "--secret", "secrets", multiple=True, help="NAME=VARIABLE: the environment variable it stands in."
@@ -44,13 +59,21 @@ def connections(*, as_json: bool) -> None:
 @click.option("--allow-private", is_flag=True, help="May reach private and loopback addresses.")
 @as_json
 def create_connection(
-    name: str, connector: str, settings: str, secrets: tuple[str, ...], *, allow_private: bool, as_json: bool
+    *,
+    name: str,
+    connector: str,
+    project: str,
+    settings: str,
+    secrets: tuple[str, ...],
+    allow_private: bool,
+    as_json: bool,
 ) -> None:
     """Create a connection."""
     with connected() as client:
         answer = client.collections.create_connection(
             name=name,
             connector=connector,
+            project=project,
             settings=read_json(settings, "--settings"),
             secrets=dict(_secret(each) for each in secrets),
             allow_private_addresses=allow_private,
@@ -60,66 +83,95 @@ def create_connection(
 
 @command.command()
 @click.argument("name")
-@click.option("--connection", "connection_id", required=True, help="Id of the connection.")
+@click.option("--connection", required=True, help="Name or id of the connection.")
+@click.option("--project", default="", help="Project it belongs to; default: `default`.")
 @click.option("--mode", type=click.Choice(["full", "incremental"]), default="full", show_default=True)
 @click.option("--cursor-field", default="", help="Column to go forward by; for incremental.")
+@click.option("--dataset", default="", help="Name of the dataset; default: the collection's own.")
 @click.option("--settings", required=True, help="JSON, or @FILE.")
 @as_json
 def create(
-    name: str, connection_id: str, mode: str, cursor_field: str, settings: str, *, as_json: bool
+    *,
+    name: str,
+    connection: str,
+    project: str,
+    mode: str,
+    cursor_field: str,
+    dataset: str,
+    settings: str,
+    as_json: bool,
 ) -> None:
     """Create a collection."""
     with connected() as client:
         answer = client.collections.create_collection(
             name=name,
-            connection_id=connection_id,
+            connection_id=connection_id(client, connection),
+            project=project,
             mode=SyncMode.Value(f"SYNC_MODE_{mode.upper()}"),
             cursor_field=cursor_field,
+            dataset=dataset,
             settings=read_json(settings, "--settings"),
         )
     show(answer.collection, json_lines=as_json)
 
 
 @command.command("list")
+@click.option("--filter", "filter_text", default="", help="Such as: project = default")
 @as_json
-def list_collections(*, as_json: bool) -> None:
+def list_collections(filter_text: str, *, as_json: bool) -> None:
     """List collections."""
     with connected() as client:
         columns = ("id", "name", "mode", "last_run.state")
-        show_list(client.collections.list_collections(), columns, json_lines=as_json)
+        show_list(client.collections.list_collections(filter=filter_text), columns, json_lines=as_json)
 
 
 @command.command()
-@click.argument("collection_id")
+@click.argument("collection")
 @as_json
-def get(collection_id: str, *, as_json: bool) -> None:
-    """Show a collection with its cursor."""
+def get(collection: str, *, as_json: bool) -> None:
+    """Show a collection, by name or id, with its cursor and last run."""
     with connected() as client:
-        show(client.collections.get_collection(collection_id).collection, json_lines=as_json)
+        found = client.collections.get_collection(collection_id(client, collection)).collection
+        show(found, json_lines=as_json)
 
 
 @command.command()
-@click.argument("collection_id")
+@click.argument("collection")
 @click.option("--full", is_flag=True, help="Read everything anew.")
+@click.option("--wait/--no-wait", default=True, help="Follow the run to its end.")
 @as_json
-def run(collection_id: str, *, full: bool, as_json: bool) -> None:
-    """Run a collection, and follow it to its end."""
+def run(*, collection: str, full: bool, wait: bool, as_json: bool) -> None:
+    """Run a collection, named by name or id, and follow it to its end.
+
+    Shows the events and then the counters; with --json the events and then the run.
+    """
     with connected() as client:
-        started = client.collections.run(collection_id, full=full)
-        ok = succeeded(follow(started.watch(), json_lines=as_json))
-        if not as_json:
-            show(client.collections.get_run(started.id).run.counters, json_lines=False)
-    raise SystemExit(exits.OK if ok else exits.TASK_FAILED)
+        started = client.collections.run(collection_id(client, collection), full=full)
+        if not started.created:
+            click.echo(f"run {started.id} goes on already", err=True)
+        if not wait:
+            show_json(started.get()) if as_json else click.echo(started.id)
+            return
+        with interruptible(started.id):
+            follow(started.watch(), json_lines=as_json)
+        ended, task = started.get(), started.task.get()
+        if as_json:
+            show_json(ended)
+        else:
+            show(ended.counters, json_lines=False)
+        output_of(task)
 
 
 @command.command()
 @click.option("--filter", "filter_text", default="", help="Such as: state = FAILED")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
 @as_json
-def runs(filter_text: str, *, as_json: bool) -> None:
+def runs(filter_text: str, limit: int, *, as_json: bool) -> None:
     """List runs, newest first."""
     with connected() as client:
-        columns = ("id", "collection_id", "state", "counters.records_written")
-        show_list(client.collections.list_runs(filter=filter_text), columns, json_lines=as_json)
+        columns = ("id", "collection_id", "state", "counters.records_written", "create_time")
+        found = client.collections.list_runs(filter=filter_text, page_size=min(limit, 1000))
+        show_list(islice(found, limit), columns, json_lines=as_json)
 
 
 def _secret(text: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
-"""How the command ends when something went wrong: what, where, what would be right, what helps."""
+"""How the command ends when something went wrong."""
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -15,84 +16,44 @@ def run(command: click.Command) -> int:
         return command.main(standalone_mode=False) or exits.OK
     except click.exceptions.Exit as ended:
         return ended.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        # Who reads had enough, as `head` does; the exit must not try to flush once more.
-        sys.stdout = None
-        return exits.OK
     except Exception as error:
-        # The SDK is loaded by what calls the server only; where it isn't, it can't be what failed.
-        if "weir.errors" in sys.modules and (told := _told(error)):
+        if (told := _told(error)) is not None:
             return told
         raise
 
 
 def _told(error: Exception) -> int | None:
-    from weir import errors
+    """Say what is known of the error; None for a defect, which keeps its traceback."""
+    if isinstance(error, click.ClickException):
+        return _refused(error)
+    # The SDK is loaded by what calls the server only; where it isn't, it can't be what failed.
+    if "weir.errors" in sys.modules:
+        from weir.cli.telling import as_json, as_text, status
 
-    if not isinstance(error, errors.WeirError):
-        return None
-    click.echo(_as_json(error) if "--json" in sys.argv else _as_text(error), err=True)
-    return _status(error)
-
-
-def _status(error: Exception) -> int:
-    from weir import errors
-
-    table: tuple[tuple[type[Exception], int], ...] = (
-        (errors.TaskEnded, exits.TASK_FAILED),
-        (errors.InvalidArgument, exits.USAGE),
-        (errors.ClientError, exits.USAGE),
-        (errors.Unavailable, exits.UNREACHABLE),
-        (errors.DeadlineExceeded, exits.UNREACHABLE),
-        (errors.Unauthenticated, exits.NOT_ALLOWED),
-        (errors.PermissionDenied, exits.NOT_ALLOWED),
-        (errors.NotFound, exits.NOT_FOUND),
-    )
-    return next((status for kind, status in table if isinstance(error, kind)), exits.FAILED)
+        if (ended := status(error)) is not None:
+            _show(as_json(error), as_text(error))
+            return ended
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+        _show({"kind": type(error).__name__, "message": text}, f"weir: {text}")
+        return exits.FAILED
+    return None
 
 
-def _as_text(error: Exception) -> str:
-    from weir import errors
-
-    if not isinstance(error, errors.CallError):
-        return f"weir: {error}"
-    lines = [f"weir: {error.message or error.code}"]
-    lines += [f"  {each.field}: {each.description}" for each in error.violations]
-    lines += [f"  {helps}"] if (helps := _help(error)) else []
-    lines += [f"  request {error.request_id}"] if error.request_id else []
-    return "\n".join(lines)
-
-
-def _help(error: Any) -> str:
-    from weir import errors
-
-    if isinstance(error, errors.Unauthenticated):
-        return "sign in with: weir login"
-    if isinstance(error, errors.Unavailable):
-        return "is the server up at this address? start one with `weir up`, or see: weir doctor"
-    return error.help
+def _refused(error: click.ClickException) -> int:
+    """The command line itself is wrong, or a command stopped with one sentence."""
+    message = error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    usage = f"{context.get_usage()}\n" if context else ""
+    helps = f"{context.command_path} --help" if context else ""
+    told = {"kind": type(error).__name__, "message": message, "help": helps}
+    _show(told, f"{usage}weir: {message}" + (f"\n  see: {helps}" if helps else ""))
+    return error.exit_code
 
 
-def _as_json(error: Exception) -> str:
-    from weir import errors
-
-    told: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
-    if isinstance(error, errors.CallError):
-        told |= {
-            "message": error.message,
-            "code": error.code,
-            "reason": error.reason,
-            "metadata": error.metadata,
-            "violations": [
-                {"field": each.field, "description": each.description} for each in error.violations
-            ],
-            "help": _help(error),
-            "request_id": error.request_id,
-        }
-    return json.dumps({"error": told}, ensure_ascii=False)
+def _show(told: Mapping[str, Any], text: str) -> None:
+    as_json = "--json" in sys.argv
+    click.echo(json.dumps({"error": told}, ensure_ascii=False) if as_json else text, err=True)

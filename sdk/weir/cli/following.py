@@ -1,52 +1,89 @@
 """Follows a task: a live bar where a person looks, an event a line where a program does."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from weir.cli.output import show_json
-from weir.v1.task_pb2 import TaskEvent, TaskState
+from weir.cli.output import printable, show_json
+from weir.times import to_datetime
+from weir.v1.task_pb2 import LOG_LEVEL_WARNING, CancelPhase, LogLevel, LogLine, Progress, TaskEvent, TaskState
+from weir.values import enum_name
 
 
-def follow(events: Iterable[TaskEvent], *, json_lines: bool) -> TaskEvent | None:
-    """Show events up to the last one, and give that."""
-    last: TaskEvent | None = None
-    if json_lines or not sys.stdout.isatty():
-        for last in events:
-            show_json(last) if json_lines else click.echo(_line(last))
-        return last
+def follow(events: Iterable[TaskEvent], *, json_lines: bool) -> None:
+    """Show events up to the last one."""
+    if json_lines:
+        for event in events:
+            show_json(event)
+    elif sys.stdout.isatty():
+        _follow_live(events)
+    else:
+        for event in events:
+            click.echo(line(event))
+
+
+@contextmanager
+def counting(what: str, total: int) -> Generator[Callable[[int], None]]:
+    """A bar on standard error, where a person looks, that is told the count; `total` 0: unknown."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(what), BarColumn(32), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
+        bar = bars.add_task(what, total=total or None)
+        yield lambda count: bars.update(bar, completed=count)
+
+
+def line(event: TaskEvent) -> str:
+    """An event on one line."""
+    time = to_datetime(event.time).astimezone().strftime("%H:%M:%S")
+    return f"{event.seq:>6}  {time}  {printable(_text(event))}"
+
+
+def _follow_live(events: Iterable[TaskEvent]) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}", markup=False), BarColumn(32), TimeElapsedColumn())
-    with Progress(*columns, console=Console(highlight=False)) as progress:
-        bar = progress.add_task("waiting", total=None)
-        for last in events:
-            if last.HasField("progress"):
-                told = last.progress
-                what = f"{told.done:,.0f} {told.unit} {told.message}"
-                progress.update(bar, completed=told.done, total=told.total or None, description=what)
+    with Progress(*columns, console=Console(highlight=False)) as bars:
+        bar = bars.add_task("waiting", total=None)
+        for event in events:
+            if event.HasField("progress"):
+                told = event.progress
+                what = printable(_progress(told))
+                bars.update(bar, completed=told.done, total=told.total or None, description=what)
             else:
-                progress.console.print(_line(last), markup=False)
-    return last
+                bars.console.print(line(event), markup=False, soft_wrap=True)
 
 
-def succeeded(event: TaskEvent | None) -> bool:
-    """True where the last event tells of a success."""
-    return event is not None and event.state.to_state == TaskState.TASK_STATE_SUCCEEDED
-
-
-def _line(event: TaskEvent) -> str:
+def _text(event: TaskEvent) -> str:
     match event.WhichOneof("payload"):
         case "state":
-            name = TaskState.Name(event.state.to_state).removeprefix("TASK_STATE_")
-            text = f"{name} {event.state.reason}".rstrip()
+            return f"{enum_name(TaskState, event.state.to_state)} {event.state.reason}".rstrip()
         case "log":
-            text = event.log.text
+            return _log(event.log)
         case "progress":
-            text = f"{event.progress.done:g}/{event.progress.total:g} {event.progress.message}"
+            return _progress(event.progress)
         case "cancel":
-            text = f"cancel: phase {event.cancel.phase}"
+            return f"cancel {enum_name(CancelPhase, event.cancel.phase)} {event.cancel.reason}".rstrip()
+        case "gap":
+            return f"events {event.gap.from_seq} to {event.gap.to_seq} are gone: {event.gap.reason}"
         case _:
-            text = f"events {event.gap.from_seq} to {event.gap.to_seq} are gone: {event.gap.reason}"
-    return f"{event.seq:>6}  {text}"
+            return "an event that this version does not know"
+
+
+def _log(told: LogLine) -> str:
+    level = f"{enum_name(LogLevel, told.level)} " if told.level >= LOG_LEVEL_WARNING else ""
+    fields = "".join(f" {name}={value}" for name, value in sorted(told.fields.items()))
+    return f"{level}{told.text}{fields}"
+
+
+def _progress(told: Progress) -> str:
+    total = f" of {_number(told.total)}" if told.total else ""
+    return " ".join(filter(None, (f"{_number(told.done)}{total}", told.unit, told.message)))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() else f"{value:,.2f}"

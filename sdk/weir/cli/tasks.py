@@ -1,17 +1,24 @@
 """`weir tasks`: submit, follow, list and cancel."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 import click
 
-from weir.cli import exits
-from weir.cli.following import follow, succeeded
-from weir.cli.output import as_json, read_json, show, show_json, show_list
+from weir.cli.following import follow, line
+from weir.cli.output import as_json, read_json, show, show_json, show_list, show_value
 from weir.cli.profile import connected
-from weir.v1.task_pb2 import CancelPhase, TaskState
+from weir.outcome import output_of
+from weir.times import to_duration
+from weir.v1.task_pb2 import CancelPhase, EventKind, LogLevel, RetryPolicy, TaskState, Timeouts
 from weir.values import enum_name
 
 _COLUMNS: Final = ("id", "spec.type", "state", "attempt", "create_time")
+_KINDS: Final = ("state", "progress", "log", "cancel")
+_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 @click.group()
@@ -26,8 +33,8 @@ def command() -> None:
 def list_tasks(filter_text: str, limit: int, *, as_json: bool) -> None:
     """List tasks, newest first."""
     with connected() as client:
-        tasks = client.tasks.list_tasks(filter=filter_text)
-        show_list((task for task, _ in zip(tasks, range(limit), strict=False)), _COLUMNS, json_lines=as_json)
+        tasks = client.tasks.list_tasks(filter=filter_text, page_size=min(limit, 1000))
+        show_list(islice(tasks, limit), _COLUMNS, json_lines=as_json)
 
 
 @command.command()
@@ -36,34 +43,65 @@ def list_tasks(filter_text: str, limit: int, *, as_json: bool) -> None:
 def get(task_id: str, *, as_json: bool) -> None:
     """Show a task with everything that is known of it."""
     with connected() as client:
-        show(client.tasks.get_task(task_id).task, json_lines=as_json)
+        show(client.tasks.handle(task_id).get(), json_lines=as_json)
 
 
 @command.command()
 @click.argument("task_type")
 @click.argument("given", default="{}")
-@click.option("--project", default="")
-@click.option("--queue", default="")
+@click.option("--project", default="", help="Project to submit to; default: `default`.")
+@click.option("--queue", default="", help="Queue to wait in; default: the type's.")
+@click.option("--label", "labels", multiple=True, help="NAME=VALUE, a free tag; may be given again.")
+@click.option("--start-after", help="Not before this time, such as 2030-01-31T08:00 or …T08:00+02:00.")
+@click.option("--max-attempts", type=click.IntRange(1, 100), help="Attempts in all; default: the type's.")
+@click.option("--attempt-timeout", type=click.FloatRange(1), help="Seconds for one attempt.")
 @click.option("--request-id", default="", help="Makes the call safe to repeat.")
 @click.option("--wait/--no-wait", default=True, help="Follow the task to its end.")
 @as_json
 def submit(
-    task_type: str, given: str, project: str, queue: str, request_id: str, *, wait: bool, as_json: bool
+    *,
+    task_type: str,
+    given: str,
+    project: str,
+    queue: str,
+    labels: tuple[str, ...],
+    start_after: str | None,
+    max_attempts: int | None,
+    attempt_timeout: float | None,
+    request_id: str,
+    wait: bool,
+    as_json: bool,
 ) -> None:
-    """Submit a task of TASK_TYPE with the input GIVEN: JSON, or @FILE."""
+    """Submit a task of TASK_TYPE with the input GIVEN: JSON, or @FILE.
+
+    Shows its events and then its output; with --json the events and then the task.
+    """
+    timeouts = Timeouts(attempt=to_duration(attempt_timeout, "--attempt-timeout"))
     with connected() as client:
         task = client.tasks.submit(
-            task_type, read_json(given, "the input"), project=project, queue=queue, request_id=request_id
+            task_type,
+            read_json(given, "the input"),
+            project=project,
+            queue=queue,
+            labels=dict(_label(each) for each in labels),
+            start_after=_time(start_after),
+            timeouts=timeouts if attempt_timeout else None,
+            retry=RetryPolicy(max_attempts=max_attempts) if max_attempts else None,
+            request_id=request_id,
         )
         for warning in task.warnings:
             click.echo(f"warning: {warning}", err=True)
         if not wait:
-            click.echo(task.id)
+            show_json(task.get()) if as_json else click.echo(task.id)
             return
-        ok = succeeded(follow(task.watch(), json_lines=as_json))
-        if ok and not as_json:
-            click.echo(client.tasks.get_task(task.id).task.output)
-    raise SystemExit(exits.OK if ok else exits.TASK_FAILED)
+        with interruptible(task.id):
+            follow(task.watch(), json_lines=as_json)
+        ended = task.get()
+    if as_json:
+        show_json(ended)
+    output = output_of(ended)
+    if not as_json:
+        show_value(output, json_lines=False)
 
 
 @command.command()
@@ -73,19 +111,62 @@ def submit(
 def watch(task_id: str, from_seq: int, *, as_json: bool) -> None:
     """Follow a task to its end."""
     with connected() as client:
-        ok = succeeded(follow(client.tasks.watch(task_id, from_seq), json_lines=as_json))
-    raise SystemExit(exits.OK if ok else exits.TASK_FAILED)
+        with interruptible(task_id):
+            follow(client.tasks.watch(task_id, from_seq), json_lines=as_json)
+        output_of(client.tasks.handle(task_id).get())
 
 
 @command.command()
 @click.argument("task_id")
-@click.option("--reason", default="")
-@click.option("--wait", default=30.0, show_default=True, help="Seconds to wait for it to have stopped.")
+@click.option("--timeout", type=click.FloatRange(0), help="Seconds to wait for the end; default: no limit.")
 @as_json
-def cancel(task_id: str, reason: str, wait: float, *, as_json: bool) -> None:
+def result(task_id: str, timeout: float | None, *, as_json: bool) -> None:
+    """Wait for a task's end, and give its output."""
+    with connected() as client, interruptible(task_id):
+        show_value(client.tasks.result(task_id, timeout), json_lines=as_json)
+
+
+@command.command()
+@click.argument("task_id")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="May be given again.")
+@click.option("--level", type=click.Choice(_LEVELS), default="debug", help="Lowest level of log lines.")
+@click.option("--attempt", default=0, help="Of this attempt only; 0: of all.")
+@click.option("--tail", type=click.IntRange(1), help="The last ones only.")
+@as_json
+def events(
+    *, task_id: str, kinds: tuple[str, ...], level: str, attempt: int, tail: int | None, as_json: bool
+) -> None:
+    """Show what has happened so far: states, log lines, progress."""
+    with connected() as client:
+        told = client.tasks.list_task_events(
+            task_id,
+            kinds=[EventKind.Value(f"EVENT_KIND_{kind.upper()}") for kind in kinds],
+            min_log_level=LogLevel.Value(f"LOG_LEVEL_{level.upper()}"),
+            attempt=attempt,
+            descending=tail is not None,
+            page_size=min(tail or 1000, 1000),
+        )
+        wanted = told if tail is None else reversed(list(islice(told, tail)))
+        for event in wanted:
+            show_json(event) if as_json else click.echo(line(event))
+
+
+@command.command()
+@click.argument("task_id")
+@click.option("--reason", default="", help="Why; shown with the task.")
+@click.option("--grace", type=click.FloatRange(0), help="Seconds before it is killed; default: the task's.")
+@click.option(
+    "--wait",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0, 60),
+    help="Seconds to wait for its end.",
+)
+@as_json
+def cancel(task_id: str, reason: str, grace: float | None, wait: float, *, as_json: bool) -> None:
     """Ask for a task to be stopped, and say how far that is."""
     with connected() as client:
-        answer = client.tasks.cancel_task(task_id, reason=reason, wait=wait)
+        answer = client.tasks.cancel_task(task_id, reason=reason, grace=grace, wait=wait)
     if as_json:
         show_json(answer)
         return
@@ -102,3 +183,41 @@ def types(*, as_json: bool) -> None:
     with connected() as client:
         columns = ("name", "version", "worker_count", "description")
         show_list(client.tasks.list_task_types(), columns, json_lines=as_json)
+
+
+@command.command("type")
+@click.argument("name")
+@as_json
+def show_type(name: str, *, as_json: bool) -> None:
+    """Show a kind of work, with the JSON schemas of its input and output."""
+    with connected() as client:
+        show(client.tasks.get_task_type(name).task_type, json_lines=as_json)
+
+
+@contextmanager
+def interruptible(task_id: str) -> Generator[None]:
+    """Ctrl-C ends the looking, not the task: say so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(
+            f"the task goes on; look again with: weir tasks watch {task_id}\n"
+            f"stop it with: weir tasks cancel {task_id}",
+            err=True,
+        )
+        raise
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--label {text}: must be NAME=VALUE")
+    return name, value
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone() if text else None
+    except ValueError:
+        example = (datetime.now().astimezone() + timedelta(hours=1)).isoformat(timespec="minutes")
+        raise click.UsageError(f"--start-after {text}: must be a time such as {example}") from None

@@ -162,7 +162,7 @@ class Aborted(CallError):
 
 
 class EtagMismatch(Aborted):
-    """The resource was changed since it was read; read it again and reapply."""
+    """It was changed since it was read; read it again and reapply the change."""
 
 
 class OutOfRange(CallError):

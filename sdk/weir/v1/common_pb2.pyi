@@ -25,15 +25,15 @@ the fields marked `query`, as in the resource, with dots: `creator.id`;
 those of a task's `spec` go without `spec.`. Enum values go without their
 prefix: `state = FAILED`. At most 2,000 characters, 20 terms.
 
-Updates. `update_mask` names what to change, by full paths, `*` everything
-that callers set; it is required. `etag`, where given, must be the current
-one, else ABORTED; it covers only what callers set. Deleting what was deleted
-before is no error.
-
 Creation. `request_id` (1 to 64 visible characters, caller's choice) makes a
 call safe to repeat. It is unique per principal and method, and kept as long
 as what it made: same content, the resource as it is now; other content,
 ALREADY_EXISTS with reason REQUEST_ID_REUSED. Empty: each call is a new one.
+
+Updates. `update_mask` names what to change, by full paths, `*` everything
+that callers set; it is required. `etag`, where given, must be the current
+one, else ABORTED; it covers only what callers set: a run does not change
+that of its collection. Deleting what was deleted before is no error.
 
 Waits. A `wait` in a request adds to the call's deadline.
 

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from weir.v1 import annotations_pb2 as weir_dot_v1_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14weir/v1/system.proto\x12\x07weir.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x03\n\x0cSystemStatus\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x12.weir.v1.PartStateR\x05state\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12#\n\x05parts\x18\x03 \x03(\x0b\x32\r.weir.v1.PartR\x05parts\x12\x46\n\x0btask_counts\x18\x04 \x03(\x0b\x32%.weir.v1.SystemStatus.TaskCountsEntryR\ntaskCounts\x12!\n\x0cworker_count\x18\x05 \x01(\rR\x0bworkerCount\x12\x45\n\x11oldest_queued_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0foldestQueuedAge\x12&\n\x0f\x64isk_free_bytes\x18\x07 \x01(\x04R\rdiskFreeBytes\x1a=\n\x0fTaskCountsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x04R\x05value:\x02\x38\x01J\x04\x08\x08\x10\tJ\x04\x08\t\x10\nJ\x04\x08\n\x10\x0bR\x0eintake_stoppedR\x08\x66\x61iluresR\x06\x61lerts\"\xe8\x01\n\x04Part\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x12.weir.v1.PartStateR\x05state\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x33\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07latency\x12\x39\n\nsince_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tsinceTime\x12\x18\n\x07version\x18\x06 \x01(\tR\x07version*h\n\tPartState\x12\x1a\n\x16PART_STATE_UNSPECIFIED\x10\x00\x12\x11\n\rPART_STATE_OK\x10\x01\x12\x17\n\x13PART_STATE_DEGRADED\x10\x02\x12\x13\n\x0fPART_STATE_DOWN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14weir/v1/system.proto\x12\x07weir.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19weir/v1/annotations.proto\"\xc4\x03\n\x0cSystemStatus\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x12.weir.v1.PartStateR\x05state\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12#\n\x05parts\x18\x03 \x03(\x0b\x32\r.weir.v1.PartR\x05parts\x12\x46\n\x0btask_counts\x18\x04 \x03(\x0b\x32%.weir.v1.SystemStatus.TaskCountsEntryR\ntaskCounts\x12!\n\x0cworker_count\x18\x05 \x01(\rR\x0bworkerCount\x12\x45\n\x11oldest_queued_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0foldestQueuedAge\x12&\n\x0f\x64isk_free_bytes\x18\x07 \x01(\x04R\rdiskFreeBytes\x1a=\n\x0fTaskCountsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x04R\x05value:\x02\x38\x01J\x04\x08\x08\x10\tJ\x04\x08\t\x10\nJ\x04\x08\n\x10\x0bR\x0eintake_stoppedR\x08\x66\x61iluresR\x06\x61lerts\"\xe8\x01\n\x04Part\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x12.weir.v1.PartStateR\x05state\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12\x33\n\x07latency\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07latency\x12\x39\n\nsince_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tsinceTime\x12\x18\n\x07version\x18\x06 \x01(\tR\x07version\"\x84\x03\n\x06Worker\x12\x16\n\x02id\x18\x01 \x01(\tB\x06\xc2\xeb\x18\x02\x08\x01R\x02id\x12\x1a\n\x04host\x18\x02 \x01(\tB\x06\xc2\xeb\x18\x02\x08\x01R\x04host\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32\x14.weir.v1.WorkerStateB\x06\xc2\xeb\x18\x02\x08\x01R\x05state\x12\x16\n\x06queues\x18\x05 \x03(\tR\x06queues\x12\x1d\n\ntask_types\x18\x06 \x03(\tR\ttaskTypes\x12\x14\n\x05slots\x18\x07 \x01(\rR\x05slots\x12\x19\n\x08task_ids\x18\x08 \x03(\tR\x07taskIds\x12\x39\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x41\n\x0eheartbeat_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rheartbeatTimeJ\x04\x08\t\x10\nR\x0cmemory_bytes\"\xa1\x03\n\x05Queue\x12\x35\n\x04name\x18\x01 \x01(\tB!\xc2\xeb\x18\x02\x08\x01\xbaH\x18r\x16\x18<2\x12^[a-z][a-z0-9_-]*$R\x04name\x12\x16\n\x06paused\x18\x02 \x01(\x08R\x06paused\x12+\n\x0cpause_reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x0bpauseReason\x12*\n\x0bmax_running\x18\x04 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06R\nmaxRunning\x12/\n\x0emax_per_minute\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\x0cmaxPerMinute\x12\x16\n\x06queued\x18\x06 \x01(\x04R\x06queued\x12\x18\n\x07running\x18\x07 \x01(\x04R\x07running\x12\x18\n\x07waiting\x18\x0b \x01(\x04R\x07waiting\x12\x38\n\noldest_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.DurationR\toldestAge\x12!\n\x0cworker_count\x18\t \x01(\rR\x0bworkerCountJ\x04\x08\n\x10\x0bR\x10\x65nded_per_minute*h\n\tPartState\x12\x1a\n\x16PART_STATE_UNSPECIFIED\x10\x00\x12\x11\n\rPART_STATE_OK\x10\x01\x12\x17\n\x13PART_STATE_DEGRADED\x10\x02\x12\x13\n\x0fPART_STATE_DOWN\x10\x03*v\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13WORKER_STATE_ACTIVE\x10\x01\x12\x19\n\x15WORKER_STATE_DRAINING\x10\x02\x12\x15\n\x11WORKER_STATE_LOST\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +36,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYSTEMSTATUS_TASKCOUNTSENTRY']._loaded_options = None
   _globals['_SYSTEMSTATUS_TASKCOUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_PARTSTATE']._serialized_start=788
-  _globals['_PARTSTATE']._serialized_end=892
-  _globals['_SYSTEMSTATUS']._serialized_start=99
-  _globals['_SYSTEMSTATUS']._serialized_end=551
-  _globals['_SYSTEMSTATUS_TASKCOUNTSENTRY']._serialized_start=438
-  _globals['_SYSTEMSTATUS_TASKCOUNTSENTRY']._serialized_end=499
-  _globals['_PART']._serialized_start=554
-  _globals['_PART']._serialized_end=786
+  _globals['_WORKER'].fields_by_name['id']._loaded_options = None
+  _globals['_WORKER'].fields_by_name['id']._serialized_options = b'\302\353\030\002\010\001'
+  _globals['_WORKER'].fields_by_name['host']._loaded_options = None
+  _globals['_WORKER'].fields_by_name['host']._serialized_options = b'\302\353\030\002\010\001'
+  _globals['_WORKER'].fields_by_name['state']._loaded_options = None
+  _globals['_WORKER'].fields_by_name['state']._serialized_options = b'\302\353\030\002\010\001'
+  _globals['_QUEUE'].fields_by_name['name']._loaded_options = None
+  _globals['_QUEUE'].fields_by_name['name']._serialized_options = b'\302\353\030\002\010\001\272H\030r\026\030<2\022^[a-z][a-z0-9_-]*$'
+  _globals['_QUEUE'].fields_by_name['pause_reason']._loaded_options = None
+  _globals['_QUEUE'].fields_by_name['pause_reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_QUEUE'].fields_by_name['max_running']._loaded_options = None
+  _globals['_QUEUE'].fields_by_name['max_running']._serialized_options = b'\272H\006*\004\030\240\215\006'
+  _globals['_QUEUE'].fields_by_name['max_per_minute']._loaded_options = None
+  _globals['_QUEUE'].fields_by_name['max_per_minute']._serialized_options = b'\272H\006*\004\030\300\204='
+  _globals['_PARTSTATE']._serialized_start=1626
+  _globals['_PARTSTATE']._serialized_end=1730
+  _globals['_WORKERSTATE']._serialized_start=1732
+  _globals['_WORKERSTATE']._serialized_end=1850
+  _globals['_SYSTEMSTATUS']._serialized_start=126
+  _globals['_SYSTEMSTATUS']._serialized_end=578
+  _globals['_SYSTEMSTATUS_TASKCOUNTSENTRY']._serialized_start=465
+  _globals['_SYSTEMSTATUS_TASKCOUNTSENTRY']._serialized_end=526
+  _globals['_PART']._serialized_start=581
+  _globals['_PART']._serialized_end=813
+  _globals['_WORKER']._serialized_start=816
+  _globals['_WORKER']._serialized_end=1204
+  _globals['_QUEUE']._serialized_start=1207
+  _globals['_QUEUE']._serialized_end=1624
 # @@protoc_insertion_point(module_scope)

@@ -22,23 +22,69 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from weir.v1 import annotations_pb2 as weir_dot_v1_dot_annotations__pb2
 from weir.v1 import system_pb2 as weir_dot_v1_dot_system__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cweir/v1/system_service.proto\x12\x07weir.v1\x1a\x19weir/v1/annotations.proto\x1a\x14weir/v1/system.proto\"\x12\n\x10GetStatusRequest\"B\n\x11GetStatusResponse\x12-\n\x06status\x18\x01 \x01(\x0b\x32\x15.weir.v1.SystemStatusR\x06status2k\n\rSystemService\x12Z\n\tGetStatus\x12\x19.weir.v1.GetStatusRequest\x1a\x1a.weir.v1.GetStatusResponse\"\x16\x90\x02\x01\xb2\xeb\x18\x0f\n\x0bsystem.read \x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cweir/v1/system_service.proto\x12\x07weir.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x19weir/v1/annotations.proto\x1a\x14weir/v1/system.proto\"\x12\n\x10GetStatusRequest\"B\n\x11GetStatusResponse\x12-\n\x06status\x18\x01 \x01(\x0b\x32\x15.weir.v1.SystemStatusR\x06status\"\x95\x01\n\x12ListWorkersRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilterJ\x04\x08\x04\x10\x05R\x08order_by\"h\n\x13ListWorkersResponse\x12)\n\x07workers\x18\x01 \x03(\x0b\x32\x0f.weir.v1.WorkerR\x07workers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x94\x01\n\x13UpdateWorkerRequest\x12&\n\tworker_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64R\x08workerId\x12\x1a\n\x08\x64raining\x18\x02 \x01(\x08R\x08\x64raining\x12\x39\n\x05grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02\x32\x00R\x05grace\"?\n\x14UpdateWorkerResponse\x12\'\n\x06worker\x18\x01 \x01(\x0b\x32\x0f.weir.v1.WorkerR\x06worker\"\x94\x01\n\x11ListQueuesRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08R\tpageToken\x12 \n\x06\x66ilter\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x06\x66ilterJ\x04\x08\x04\x10\x05R\x08order_by\"d\n\x12ListQueuesResponse\x12&\n\x06queues\x18\x01 \x03(\x0b\x32\x0e.weir.v1.QueueR\x06queues\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x87\x01\n\x12UpdateQueueRequest\x12,\n\x05queue\x18\x01 \x01(\x0b\x32\x0e.weir.v1.QueueB\x06\xbaH\x03\xc8\x01\x01R\x05queue\x12\x43\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\nupdateMask\";\n\x13UpdateQueueResponse\x12$\n\x05queue\x18\x01 \x01(\x0b\x32\x0e.weir.v1.QueueR\x05queue2\xf9\x03\n\rSystemService\x12Z\n\tGetStatus\x12\x19.weir.v1.GetStatusRequest\x1a\x1a.weir.v1.GetStatusResponse\"\x16\x90\x02\x01\xb2\xeb\x18\x0f\n\x0bsystem.read \x01\x12`\n\x0bListWorkers\x12\x1b.weir.v1.ListWorkersRequest\x1a\x1c.weir.v1.ListWorkersResponse\"\x16\x90\x02\x01\xb2\xeb\x18\x0f\n\x0bsystem.read \x01\x12\x66\n\x0cUpdateWorker\x12\x1c.weir.v1.UpdateWorkerRequest\x1a\x1d.weir.v1.UpdateWorkerResponse\"\x19\x90\x02\x02\xb2\xeb\x18\x12\n\x0esystem.operate \x01\x12]\n\nListQueues\x12\x1a.weir.v1.ListQueuesRequest\x1a\x1b.weir.v1.ListQueuesResponse\"\x16\x90\x02\x01\xb2\xeb\x18\x0f\n\x0bsystem.read \x01\x12\x63\n\x0bUpdateQueue\x12\x1b.weir.v1.UpdateQueueRequest\x1a\x1c.weir.v1.UpdateQueueResponse\"\x19\x90\x02\x02\xb2\xeb\x18\x12\n\x0esystem.operate \x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'weir.v1.system_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTWORKERSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTWORKERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTWORKERSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTWORKERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTWORKERSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTWORKERSREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\320\017'
+  _globals['_UPDATEWORKERREQUEST'].fields_by_name['worker_id']._loaded_options = None
+  _globals['_UPDATEWORKERREQUEST'].fields_by_name['worker_id']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_UPDATEWORKERREQUEST'].fields_by_name['grace']._loaded_options = None
+  _globals['_UPDATEWORKERREQUEST'].fields_by_name['grace']._serialized_options = b'\272H\005\252\001\0022\000'
+  _globals['_LISTQUEUESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTQUEUESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTQUEUESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTQUEUESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTQUEUESREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTQUEUESREQUEST'].fields_by_name['filter']._serialized_options = b'\272H\005r\003\030\320\017'
+  _globals['_UPDATEQUEUEREQUEST'].fields_by_name['queue']._loaded_options = None
+  _globals['_UPDATEQUEUEREQUEST'].fields_by_name['queue']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_UPDATEQUEUEREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEQUEUEREQUEST'].fields_by_name['update_mask']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SYSTEMSERVICE'].methods_by_name['GetStatus']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetStatus']._serialized_options = b'\220\002\001\262\353\030\017\n\013system.read \001'
-  _globals['_GETSTATUSREQUEST']._serialized_start=90
-  _globals['_GETSTATUSREQUEST']._serialized_end=108
-  _globals['_GETSTATUSRESPONSE']._serialized_start=110
-  _globals['_GETSTATUSRESPONSE']._serialized_end=176
-  _globals['_SYSTEMSERVICE']._serialized_start=178
-  _globals['_SYSTEMSERVICE']._serialized_end=285
+  _globals['_SYSTEMSERVICE'].methods_by_name['ListWorkers']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['ListWorkers']._serialized_options = b'\220\002\001\262\353\030\017\n\013system.read \001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['UpdateWorker']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['UpdateWorker']._serialized_options = b'\220\002\002\262\353\030\022\n\016system.operate \001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['ListQueues']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['ListQueues']._serialized_options = b'\220\002\001\262\353\030\017\n\013system.read \001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['UpdateQueue']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['UpdateQueue']._serialized_options = b'\220\002\002\262\353\030\022\n\016system.operate \001'
+  _globals['_GETSTATUSREQUEST']._serialized_start=156
+  _globals['_GETSTATUSREQUEST']._serialized_end=174
+  _globals['_GETSTATUSRESPONSE']._serialized_start=176
+  _globals['_GETSTATUSRESPONSE']._serialized_end=242
+  _globals['_LISTWORKERSREQUEST']._serialized_start=245
+  _globals['_LISTWORKERSREQUEST']._serialized_end=394
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=396
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=500
+  _globals['_UPDATEWORKERREQUEST']._serialized_start=503
+  _globals['_UPDATEWORKERREQUEST']._serialized_end=651
+  _globals['_UPDATEWORKERRESPONSE']._serialized_start=653
+  _globals['_UPDATEWORKERRESPONSE']._serialized_end=716
+  _globals['_LISTQUEUESREQUEST']._serialized_start=719
+  _globals['_LISTQUEUESREQUEST']._serialized_end=867
+  _globals['_LISTQUEUESRESPONSE']._serialized_start=869
+  _globals['_LISTQUEUESRESPONSE']._serialized_end=969
+  _globals['_UPDATEQUEUEREQUEST']._serialized_start=972
+  _globals['_UPDATEQUEUEREQUEST']._serialized_end=1107
+  _globals['_UPDATEQUEUERESPONSE']._serialized_start=1109
+  _globals['_UPDATEQUEUERESPONSE']._serialized_end=1168
+  _globals['_SYSTEMSERVICE']._serialized_start=1171
+  _globals['_SYSTEMSERVICE']._serialized_end=1676
 # @@protoc_insertion_point(module_scope)

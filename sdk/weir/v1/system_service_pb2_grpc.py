@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SystemServiceStub:
-    """Status for operators. Liveness is the standard grpc.health.v1.Health.
+    """Status, workers and queues. Liveness is the standard grpc.health.v1.Health.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,62 @@ class SystemServiceStub:
                 request_serializer=weir_dot_v1_dot_system__service__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_system__service__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.ListWorkers = channel.unary_unary(
+                '/weir.v1.SystemService/ListWorkers',
+                request_serializer=weir_dot_v1_dot_system__service__pb2.ListWorkersRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_system__service__pb2.ListWorkersResponse.FromString,
+                _registered_method=True)
+        self.UpdateWorker = channel.unary_unary(
+                '/weir.v1.SystemService/UpdateWorker',
+                request_serializer=weir_dot_v1_dot_system__service__pb2.UpdateWorkerRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_system__service__pb2.UpdateWorkerResponse.FromString,
+                _registered_method=True)
+        self.ListQueues = channel.unary_unary(
+                '/weir.v1.SystemService/ListQueues',
+                request_serializer=weir_dot_v1_dot_system__service__pb2.ListQueuesRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_system__service__pb2.ListQueuesResponse.FromString,
+                _registered_method=True)
+        self.UpdateQueue = channel.unary_unary(
+                '/weir.v1.SystemService/UpdateQueue',
+                request_serializer=weir_dot_v1_dot_system__service__pb2.UpdateQueueRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_system__service__pb2.UpdateQueueResponse.FromString,
+                _registered_method=True)
 
 
 class SystemServiceServicer:
-    """Status for operators. Liveness is the standard grpc.health.v1.Health.
+    """Status, workers and queues. Liveness is the standard grpc.health.v1.Health.
     """
 
     def GetStatus(self, request, context):
         """Says how the parts are, with the numbers an operator looks at first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWorkers(self, request, context):
+        """Lists workers, those lost within the last hour included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateWorker(self, request, context):
+        """Drains a worker (takes no more, ends what it has) or takes it back in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQueues(self, request, context):
+        """Lists queues with depth, age and limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateQueue(self, request, context):
+        """Pauses or resumes a queue, or sets its limits. Running tasks go on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +109,26 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     request_deserializer=weir_dot_v1_dot_system__service__pb2.GetStatusRequest.FromString,
                     response_serializer=weir_dot_v1_dot_system__service__pb2.GetStatusResponse.SerializeToString,
             ),
+            'ListWorkers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWorkers,
+                    request_deserializer=weir_dot_v1_dot_system__service__pb2.ListWorkersRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_system__service__pb2.ListWorkersResponse.SerializeToString,
+            ),
+            'UpdateWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateWorker,
+                    request_deserializer=weir_dot_v1_dot_system__service__pb2.UpdateWorkerRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_system__service__pb2.UpdateWorkerResponse.SerializeToString,
+            ),
+            'ListQueues': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQueues,
+                    request_deserializer=weir_dot_v1_dot_system__service__pb2.ListQueuesRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_system__service__pb2.ListQueuesResponse.SerializeToString,
+            ),
+            'UpdateQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateQueue,
+                    request_deserializer=weir_dot_v1_dot_system__service__pb2.UpdateQueueRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_system__service__pb2.UpdateQueueResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'weir.v1.SystemService', rpc_method_handlers)
@@ -70,7 +138,7 @@ def add_SystemServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SystemService:
-    """Status for operators. Liveness is the standard grpc.health.v1.Health.
+    """Status, workers and queues. Liveness is the standard grpc.health.v1.Health.
     """
 
     @staticmethod
@@ -90,6 +158,114 @@ class SystemService:
             '/weir.v1.SystemService/GetStatus',
             weir_dot_v1_dot_system__service__pb2.GetStatusRequest.SerializeToString,
             weir_dot_v1_dot_system__service__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWorkers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.SystemService/ListWorkers',
+            weir_dot_v1_dot_system__service__pb2.ListWorkersRequest.SerializeToString,
+            weir_dot_v1_dot_system__service__pb2.ListWorkersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.SystemService/UpdateWorker',
+            weir_dot_v1_dot_system__service__pb2.UpdateWorkerRequest.SerializeToString,
+            weir_dot_v1_dot_system__service__pb2.UpdateWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQueues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.SystemService/ListQueues',
+            weir_dot_v1_dot_system__service__pb2.ListQueuesRequest.SerializeToString,
+            weir_dot_v1_dot_system__service__pb2.ListQueuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.SystemService/UpdateQueue',
+            weir_dot_v1_dot_system__service__pb2.UpdateQueueRequest.SerializeToString,
+            weir_dot_v1_dot_system__service__pb2.UpdateQueueResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,7 +32,7 @@ class _TaskStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskState.V
     TASK_STATE_UNSPECIFIED: _TaskState.ValueType  # 0
     """Not used."""
     TASK_STATE_PENDING: _TaskState.ValueType  # 1
-    """Waits for a time or a retry."""
+    """Waits for a time, a dependency, a limit or a retry; ExplainTask says which."""
     TASK_STATE_QUEUED: _TaskState.ValueType  # 2
     """Ready, and in its queue."""
     TASK_STATE_RUNNING: _TaskState.ValueType  # 3
@@ -54,7 +54,7 @@ class TaskState(_TaskState, metaclass=_TaskStateEnumTypeWrapper):
 TASK_STATE_UNSPECIFIED: TaskState.ValueType  # 0
 """Not used."""
 TASK_STATE_PENDING: TaskState.ValueType  # 1
-"""Waits for a time or a retry."""
+"""Waits for a time, a dependency, a limit or a retry; ExplainTask says which."""
 TASK_STATE_QUEUED: TaskState.ValueType  # 2
 """Ready, and in its queue."""
 TASK_STATE_RUNNING: TaskState.ValueType  # 3
@@ -70,6 +70,37 @@ TASK_STATE_FAILED: TaskState.ValueType  # 6
 TASK_STATE_CANCELLED: TaskState.ValueType  # 7
 """Cancelled, and nothing of it runs any more."""
 Global___TaskState: _TypeAlias = TaskState  # noqa: Y015
+
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """Means NORMAL."""
+    PRIORITY_LOW: _Priority.ValueType  # 1
+    """Bulk and background."""
+    PRIORITY_NORMAL: _Priority.ValueType  # 2
+    """The usual."""
+    PRIORITY_HIGH: _Priority.ValueType  # 3
+    """Someone waits for it."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """Classes of urgency. Within a queue a higher class is served first; of eight
+    reads of a busy worker one begins with LOW and two with NORMAL, so none waits
+    for ever.
+    """
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""Means NORMAL."""
+PRIORITY_LOW: Priority.ValueType  # 1
+"""Bulk and background."""
+PRIORITY_NORMAL: Priority.ValueType  # 2
+"""The usual."""
+PRIORITY_HIGH: Priority.ValueType  # 3
+"""Someone waits for it."""
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 class _FailureKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -98,7 +129,9 @@ class _FailureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureKi
     FAILURE_KIND_RESOURCE: _FailureKind.ValueType  # 9
     """Memory, disk, processes or another resource ran out."""
     FAILURE_KIND_EXIT: _FailureKind.ValueType  # 10
-    """A process ended with a non-zero code of its own."""
+    """A process ended before its handler had returned: with an exit code of its
+    own, or by a signal.
+    """
     FAILURE_KIND_GUARD: _FailureKind.ValueType  # 11
     """A check on the result failed (such as too few records). Not retried."""
     FAILURE_KIND_UPSTREAM: _FailureKind.ValueType  # 12
@@ -130,7 +163,9 @@ FAILURE_KIND_LOST_WORKER: FailureKind.ValueType  # 8
 FAILURE_KIND_RESOURCE: FailureKind.ValueType  # 9
 """Memory, disk, processes or another resource ran out."""
 FAILURE_KIND_EXIT: FailureKind.ValueType  # 10
-"""A process ended with a non-zero code of its own."""
+"""A process ended before its handler had returned: with an exit code of its
+own, or by a signal.
+"""
 FAILURE_KIND_GUARD: FailureKind.ValueType  # 11
 """A check on the result failed (such as too few records). Not retried."""
 FAILURE_KIND_UPSTREAM: FailureKind.ValueType  # 12
@@ -147,16 +182,24 @@ class _TimeoutKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TimeoutKi
     DESCRIPTOR: _descriptor.EnumDescriptor
     TIMEOUT_KIND_UNSPECIFIED: _TimeoutKind.ValueType  # 0
     """Not used."""
+    TIMEOUT_KIND_DEADLINE: _TimeoutKind.ValueType  # 1
+    """`deadline` came before the task ended."""
     TIMEOUT_KIND_ATTEMPT: _TimeoutKind.ValueType  # 2
     """One attempt ran longer than `timeouts.attempt`."""
+    TIMEOUT_KIND_STALL: _TimeoutKind.ValueType  # 3
+    """No progress or log for `timeouts.stall`."""
 
 class TimeoutKind(_TimeoutKind, metaclass=_TimeoutKindEnumTypeWrapper):
     """Which time limit passed."""
 
 TIMEOUT_KIND_UNSPECIFIED: TimeoutKind.ValueType  # 0
 """Not used."""
+TIMEOUT_KIND_DEADLINE: TimeoutKind.ValueType  # 1
+"""`deadline` came before the task ended."""
 TIMEOUT_KIND_ATTEMPT: TimeoutKind.ValueType  # 2
 """One attempt ran longer than `timeouts.attempt`."""
+TIMEOUT_KIND_STALL: TimeoutKind.ValueType  # 3
+"""No progress or log for `timeouts.stall`."""
 Global___TimeoutKind: _TypeAlias = TimeoutKind  # noqa: Y015
 
 class _CancelPhase:
@@ -174,7 +217,10 @@ class _CancelPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelPha
     CANCEL_PHASE_KILLED: _CancelPhase.ValueType  # 3
     """Grace time is over; it was killed."""
     CANCEL_PHASE_CONFIRMED: _CancelPhase.ValueType  # 4
-    """Nothing of the task runs any more: seen, not assumed."""
+    """Nothing of the task runs any more: seen, not assumed. Of a worker that is
+    gone nothing is seen: then its lease and 5 s have passed, within which its
+    processes are killed on its own machine, and `holdup` says so.
+    """
 
 class CancelPhase(_CancelPhase, metaclass=_CancelPhaseEnumTypeWrapper):
     """How far a cancellation has come. Phases only move forward; KILLED is left out
@@ -190,8 +236,83 @@ CANCEL_PHASE_SIGNALLED: CancelPhase.ValueType  # 2
 CANCEL_PHASE_KILLED: CancelPhase.ValueType  # 3
 """Grace time is over; it was killed."""
 CANCEL_PHASE_CONFIRMED: CancelPhase.ValueType  # 4
-"""Nothing of the task runs any more: seen, not assumed."""
+"""Nothing of the task runs any more: seen, not assumed. Of a worker that is
+gone nothing is seen: then its lease and 5 s have passed, within which its
+processes are killed on its own machine, and `holdup` says so.
+"""
 Global___CancelPhase: _TypeAlias = CancelPhase  # noqa: Y015
+
+class _ConflictPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConflictPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConflictPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONFLICT_POLICY_UNSPECIFIED: _ConflictPolicy.ValueType  # 0
+    """Means WAIT."""
+    CONFLICT_POLICY_WAIT: _ConflictPolicy.ValueType  # 1
+    """Stay PENDING until there is room."""
+    CONFLICT_POLICY_REJECT: _ConflictPolicy.ValueType  # 2
+    """Refuse the submit with RESOURCE_EXHAUSTED, naming a holder that the caller
+    may read.
+    """
+    CONFLICT_POLICY_JOIN: _ConflictPolicy.ValueType  # 3
+    """Create nothing; answer with the holder. Needs a limit of 1. A holder that
+    the caller may not read: as REJECT.
+    """
+    CONFLICT_POLICY_REPLACE: _ConflictPolicy.ValueType  # 4
+    """Cancel the holder, and start once it is confirmed stopped. Needs a limit of
+    1. A holder that the caller may not cancel: as REJECT.
+    """
+
+class ConflictPolicy(_ConflictPolicy, metaclass=_ConflictPolicyEnumTypeWrapper):
+    """What to do when the limit of a concurrency key is reached."""
+
+CONFLICT_POLICY_UNSPECIFIED: ConflictPolicy.ValueType  # 0
+"""Means WAIT."""
+CONFLICT_POLICY_WAIT: ConflictPolicy.ValueType  # 1
+"""Stay PENDING until there is room."""
+CONFLICT_POLICY_REJECT: ConflictPolicy.ValueType  # 2
+"""Refuse the submit with RESOURCE_EXHAUSTED, naming a holder that the caller
+may read.
+"""
+CONFLICT_POLICY_JOIN: ConflictPolicy.ValueType  # 3
+"""Create nothing; answer with the holder. Needs a limit of 1. A holder that
+the caller may not read: as REJECT.
+"""
+CONFLICT_POLICY_REPLACE: ConflictPolicy.ValueType  # 4
+"""Cancel the holder, and start once it is confirmed stopped. Needs a limit of
+1. A holder that the caller may not cancel: as REJECT.
+"""
+Global___ConflictPolicy: _TypeAlias = ConflictPolicy  # noqa: Y015
+
+class _DependencyCondition:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DependencyConditionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DependencyCondition.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEPENDENCY_CONDITION_UNSPECIFIED: _DependencyCondition.ValueType  # 0
+    """Means SUCCEEDED."""
+    DEPENDENCY_CONDITION_SUCCEEDED: _DependencyCondition.ValueType  # 1
+    """Well. If it does not, the one that depends on it fails with UPSTREAM,
+    without having run.
+    """
+    DEPENDENCY_CONDITION_ENDED: _DependencyCondition.ValueType  # 2
+    """In whatever way."""
+
+class DependencyCondition(_DependencyCondition, metaclass=_DependencyConditionEnumTypeWrapper):
+    """How a task that is depended on must have ended."""
+
+DEPENDENCY_CONDITION_UNSPECIFIED: DependencyCondition.ValueType  # 0
+"""Means SUCCEEDED."""
+DEPENDENCY_CONDITION_SUCCEEDED: DependencyCondition.ValueType  # 1
+"""Well. If it does not, the one that depends on it fails with UPSTREAM,
+without having run.
+"""
+DEPENDENCY_CONDITION_ENDED: DependencyCondition.ValueType  # 2
+"""In whatever way."""
+Global___DependencyCondition: _TypeAlias = DependencyCondition  # noqa: Y015
 
 class _LogLevel:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -318,14 +439,21 @@ class TaskSpec(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     START_AFTER_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
     TIMEOUTS_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
+    DEPENDS_ON_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """Name of a registered task type, such as `monitor.source`."""
     queue: _builtins.str
     """Queue to wait in. Empty: the type's own queue."""
+    priority: Global___Priority.ValueType
+    """Class of urgency. Unset: the type's own."""
     @_builtins.property
     def input(self) -> _struct_pb2.Struct:
         """Fits the input schema of the type. At most 1 MiB. Numbers are doubles: send
@@ -334,11 +462,17 @@ class TaskSpec(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Free tags; at most 32. No secrets here."""
+        """Free tags to find tasks by; at most 32. No secrets here."""
 
     @_builtins.property
     def start_after(self) -> _timestamp_pb2.Timestamp:
         """Not started before this time. Unset: at once."""
+
+    @_builtins.property
+    def deadline(self) -> _timestamp_pb2.Timestamp:
+        """Must have ended by this time, waiting and retries included; then it is
+        stopped and fails with TIMEOUT. Unset: no such limit.
+        """
 
     @_builtins.property
     def timeouts(self) -> Global___Timeouts:
@@ -348,24 +482,71 @@ class TaskSpec(_message.Message):
     def retry(self) -> Global___RetryPolicy:
         """When to try again. Unset: the type's policy."""
 
+    @_builtins.property
+    def depends_on(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dependency]:
+        """Tasks that must have ended first; at most 100, each once."""
+
+    @_builtins.property
+    def concurrency(self) -> Global___Concurrency:
+        """Limit shared with other tasks of the same key. Unset: none but those of the
+        queue and the type.
+        """
+
+    @_builtins.property
+    def retention(self) -> _duration_pb2.Duration:
+        """How long the task and its events are kept after its end. Unset: the
+        retention setting.
+        """
+
     def __init__(
         self,
         *,
         type: _builtins.str | None = ...,
         input: _struct_pb2.Struct | None = ...,
         queue: _builtins.str | None = ...,
+        priority: Global___Priority.ValueType | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         start_after: _timestamp_pb2.Timestamp | None = ...,
+        deadline: _timestamp_pb2.Timestamp | None = ...,
         timeouts: Global___Timeouts | None = ...,
         retry: Global___RetryPolicy | None = ...,
+        depends_on: _abc.Iterable[Global___Dependency] | None = ...,
+        concurrency: Global___Concurrency | None = ...,
+        retention: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "retry", b"retry", "start_after", b"start_after", "timeouts", b"timeouts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "deadline", b"deadline", "input", b"input", "retention", b"retention", "retry", b"retry", "start_after", b"start_after", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "labels", b"labels", "queue", b"queue", "retry", b"retry", "start_after", b"start_after", "timeouts", b"timeouts", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "deadline", b"deadline", "depends_on", b"depends_on", "input", b"input", "labels", b"labels", "priority", b"priority", "queue", b"queue", "retention", b"retention", "retry", b"retry", "start_after", b"start_after", "timeouts", b"timeouts", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaskSpec: _TypeAlias = TaskSpec  # noqa: Y015
+
+@_typing.final
+class Dependency(_message.Message):
+    """A task that must have ended first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """The task."""
+    condition: Global___DependencyCondition.ValueType
+    """How it must have ended."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str | None = ...,
+        condition: Global___DependencyCondition.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dependency: _TypeAlias = Dependency  # noqa: Y015
 
 @_typing.final
 class Timeouts(_message.Message):
@@ -374,10 +555,15 @@ class Timeouts(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    STALL_FIELD_NUMBER: _builtins.int
     GRACE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def attempt(self) -> _duration_pb2.Duration:
         """Longest time of one attempt."""
+
+    @_builtins.property
+    def stall(self) -> _duration_pb2.Duration:
+        """Longest time without progress or log from the handler."""
 
     @_builtins.property
     def grace(self) -> _duration_pb2.Duration:
@@ -387,11 +573,12 @@ class Timeouts(_message.Message):
         self,
         *,
         attempt: _duration_pb2.Duration | None = ...,
+        stall: _duration_pb2.Duration | None = ...,
         grace: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "grace", b"grace"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "grace", b"grace", "stall", b"stall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "grace", b"grace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "grace", b"grace", "stall", b"stall"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -425,8 +612,8 @@ class RetryPolicy(_message.Message):
 
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___FailureKind.ValueType]:
-        """Kinds to retry. Empty: RETRYABLE, DEPENDENCY, RATE_LIMITED, TIMEOUT,
-        LOST_WORKER, RESOURCE.
+        """Kinds to retry. Empty: RETRYABLE, DEPENDENCY, RATE_LIMITED, TIMEOUT
+        (attempt and stall), LOST_WORKER, RESOURCE.
         """
 
     def __init__(
@@ -447,6 +634,38 @@ class RetryPolicy(_message.Message):
 Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 
 @_typing.final
+class Concurrency(_message.Message):
+    """A limit on how many tasks of one key go at a time. A task that is let in
+    holds its place from PENDING on until it has ended, retries included.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    ON_CONFLICT_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """What they share, such as `connection/erp`. Keys are per project."""
+    limit: _builtins.int
+    """How many at a time; of the tasks waiting, the newest one's number holds."""
+    on_conflict: Global___ConflictPolicy.ValueType
+    """What happens at the limit."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str | None = ...,
+        limit: _builtins.int | None = ...,
+        on_conflict: Global___ConflictPolicy.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "limit", b"limit", "on_conflict", b"on_conflict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Concurrency: _TypeAlias = Concurrency  # noqa: Y015
+
+@_typing.final
 class Task(_message.Message):
     """One unit of asked-for work."""
 
@@ -464,12 +683,17 @@ class Task(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     LAST_SEQ_FIELD_NUMBER: _builtins.int
     TYPE_VERSION_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    PARENT_TASK_ID_FIELD_NUMBER: _builtins.int
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     FIRE_TIME_FIELD_NUMBER: _builtins.int
+    RETRY_OF_TASK_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id (UUIDv7: sorts by creation)."""
     project: _builtins.str
@@ -482,8 +706,18 @@ class Task(_message.Message):
     """Sequence number of the newest event."""
     type_version: _builtins.int
     """Version of the type that the input was checked by."""
+    held: _builtins.bool
+    """True: it took down three workers, and is not started again until UpdateTask
+    sets this to false.
+    """
+    parent_task_id: _builtins.str
+    """Task under which this one was submitted; empty for none."""
     schedule_id: _builtins.str
     """Schedule that made it; empty for none."""
+    retry_of_task_id: _builtins.str
+    """Task it repeats, when RetryTask made it; empty for none."""
+    etag: _builtins.str
+    """Version for UpdateTask."""
     @_builtins.property
     def spec(self) -> Global___TaskSpec:
         """What was asked for, with defaults filled in. `input` only in the FULL view."""
@@ -530,6 +764,12 @@ class Task(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it reached its terminal state."""
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is removed, known after its end; unset for a task that is kept with
+        what refers to it, such as a collection's run.
+        """
+
     def __init__(
         self,
         *,
@@ -545,16 +785,21 @@ class Task(_message.Message):
         attempts: _abc.Iterable[Global___Attempt] | None = ...,
         last_seq: _builtins.int | None = ...,
         type_version: _builtins.int | None = ...,
+        held: _builtins.bool | None = ...,
         creator: _common_pb2.Principal | None = ...,
+        parent_task_id: _builtins.str | None = ...,
         schedule_id: _builtins.str | None = ...,
         fire_time: _timestamp_pb2.Timestamp | None = ...,
+        retry_of_task_id: _builtins.str | None = ...,
+        etag: _builtins.str | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "failure", b"failure", "fire_time", b"fire_time", "output", b"output", "progress", b"progress", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "fire_time", b"fire_time", "output", b"output", "progress", b"progress", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "failure", b"failure", "fire_time", b"fire_time", "id", b"id", "last_seq", b"last_seq", "output", b"output", "progress", b"progress", "project", b"project", "schedule_id", b"schedule_id", "spec", b"spec", "start_time", b"start_time", "state", b"state", "type_version", b"type_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "failure", b"failure", "fire_time", b"fire_time", "held", b"held", "id", b"id", "last_seq", b"last_seq", "output", b"output", "parent_task_id", b"parent_task_id", "progress", b"progress", "project", b"project", "retry_of_task_id", b"retry_of_task_id", "schedule_id", b"schedule_id", "spec", b"spec", "start_time", b"start_time", "state", b"state", "type_version", b"type_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -638,6 +883,7 @@ class Failure(_message.Message):
     CAUSES_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    EXIT_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
     LOST_WORKER_FIELD_NUMBER: _builtins.int
     LOG_TAIL_FIELD_NUMBER: _builtins.int
@@ -659,6 +905,10 @@ class Failure(_message.Message):
     @_builtins.property
     def timeout(self) -> Global___TimeoutDetail:
         """A time limit passed."""
+
+    @_builtins.property
+    def exit(self) -> Global___ExitDetail:
+        """A process ended badly."""
 
     @_builtins.property
     def http(self) -> Global___HttpDetail:
@@ -683,16 +933,17 @@ class Failure(_message.Message):
         causes: _abc.Iterable[Global___ErrorCause] | None = ...,
         retryable: _builtins.bool | None = ...,
         timeout: Global___TimeoutDetail | None = ...,
+        exit: Global___ExitDetail | None = ...,
         http: Global___HttpDetail | None = ...,
         lost_worker: Global___LostWorkerDetail | None = ...,
         log_tail: _abc.Iterable[Global___LogLine] | None = ...,
         fingerprint: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "http", b"http", "lost_worker", b"lost_worker", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "exit", b"exit", "http", b"http", "lost_worker", b"lost_worker", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "code", b"code", "detail", b"detail", "fingerprint", b"fingerprint", "http", b"http", "kind", b"kind", "log_tail", b"log_tail", "lost_worker", b"lost_worker", "message", b"message", "retryable", b"retryable", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "code", b"code", "detail", b"detail", "exit", b"exit", "fingerprint", b"fingerprint", "http", b"http", "kind", b"kind", "log_tail", b"log_tail", "lost_worker", b"lost_worker", "message", b"message", "retryable", b"retryable", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["timeout", "http", "lost_worker"]  # noqa: Y015
+    _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["timeout", "exit", "http", "lost_worker"]  # noqa: Y015
     _WhichOneofArgType_detail: _TypeAlias = _typing.Literal["detail", b"detail"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_detail) -> _WhichOneofReturnType_detail | None: ...
 
@@ -793,6 +1044,46 @@ class HttpDetail(_message.Message):
 Global___HttpDetail: _TypeAlias = HttpDetail  # noqa: Y015
 
 @_typing.final
+class ExitDetail(_message.Message):
+    """How a process ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    OUT_OF_MEMORY_FIELD_NUMBER: _builtins.int
+    MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
+    MEMORY_PEAK_BYTES_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """Exit code; unset when a signal or a limit ended it."""
+    signal: _builtins.int
+    """Number of the signal that ended it; 0 for none."""
+    out_of_memory: _builtins.bool
+    """True: it went over its memory limit, or the kernel killed it for memory."""
+    memory_limit_bytes: _builtins.int
+    """Memory limit in bytes; 0 for none."""
+    memory_peak_bytes: _builtins.int
+    """Highest memory use seen, in bytes; 0 if unknown."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.int | None = ...,
+        signal: _builtins.int | None = ...,
+        out_of_memory: _builtins.bool | None = ...,
+        memory_limit_bytes: _builtins.int | None = ...,
+        memory_peak_bytes: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_code", b"_code", "code", b"code"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_code", b"_code", "code", b"code", "memory_limit_bytes", b"memory_limit_bytes", "memory_peak_bytes", b"memory_peak_bytes", "out_of_memory", b"out_of_memory", "signal", b"signal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__code: _TypeAlias = _typing.Literal["code"]  # noqa: Y015
+    _WhichOneofArgType__code: _TypeAlias = _typing.Literal["_code", b"_code"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__code) -> _WhichOneofReturnType__code | None: ...
+
+Global___ExitDetail: _TypeAlias = ExitDetail  # noqa: Y015
+
+@_typing.final
 class LostWorkerDetail(_message.Message):
     """How a worker was lost."""
 
@@ -874,10 +1165,15 @@ class Cancellation(_message.Message):
     SIGNAL_TIME_FIELD_NUMBER: _builtins.int
     KILL_TIME_FIELD_NUMBER: _builtins.int
     CONFIRM_TIME_FIELD_NUMBER: _builtins.int
+    HOLDUP_FIELD_NUMBER: _builtins.int
     phase: Global___CancelPhase.ValueType
     """The phase reached."""
     reason: _builtins.str
     """Reason the caller gave."""
+    holdup: _builtins.str
+    """Why it takes longer than the grace time, if it does: what still runs. With
+    CONFIRMED: why nobody saw the end, if nobody did.
+    """
     @_builtins.property
     def requester(self) -> _common_pb2.Principal:
         """Who asked; of several, the first."""
@@ -908,10 +1204,11 @@ class Cancellation(_message.Message):
         signal_time: _timestamp_pb2.Timestamp | None = ...,
         kill_time: _timestamp_pb2.Timestamp | None = ...,
         confirm_time: _timestamp_pb2.Timestamp | None = ...,
+        holdup: _builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "kill_time", b"kill_time", "request_time", b"request_time", "requester", b"requester", "signal_time", b"signal_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "kill_time", b"kill_time", "phase", b"phase", "reason", b"reason", "request_time", b"request_time", "requester", b"requester", "signal_time", b"signal_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "holdup", b"holdup", "kill_time", b"kill_time", "phase", b"phase", "reason", b"reason", "request_time", b"request_time", "requester", b"requester", "signal_time", b"signal_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1191,7 +1488,7 @@ class TaskType(_message.Message):
 
     @_builtins.property
     def defaults(self) -> Global___TaskSpec:
-        """What a task gets that says nothing else: queue, timeouts, retry."""
+        """What a task gets that says nothing else: queue, priority, timeouts, retry."""
 
     def __init__(
         self,

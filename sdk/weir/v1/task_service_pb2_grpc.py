@@ -40,6 +40,11 @@ class TaskServiceStub:
                 request_serializer=weir_dot_v1_dot_task__service__pb2.SubmitTaskRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_task__service__pb2.SubmitTaskResponse.FromString,
                 _registered_method=True)
+        self.SubmitTasks = channel.unary_unary(
+                '/weir.v1.TaskService/SubmitTasks',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.SubmitTasksRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.SubmitTasksResponse.FromString,
+                _registered_method=True)
         self.GetTask = channel.unary_unary(
                 '/weir.v1.TaskService/GetTask',
                 request_serializer=weir_dot_v1_dot_task__service__pb2.GetTaskRequest.SerializeToString,
@@ -55,6 +60,21 @@ class TaskServiceStub:
                 request_serializer=weir_dot_v1_dot_task__service__pb2.CancelTaskRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_task__service__pb2.CancelTaskResponse.FromString,
                 _registered_method=True)
+        self.CancelTasks = channel.unary_unary(
+                '/weir.v1.TaskService/CancelTasks',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.CancelTasksRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.CancelTasksResponse.FromString,
+                _registered_method=True)
+        self.RetryTask = channel.unary_unary(
+                '/weir.v1.TaskService/RetryTask',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.RetryTaskRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.RetryTaskResponse.FromString,
+                _registered_method=True)
+        self.UpdateTask = channel.unary_unary(
+                '/weir.v1.TaskService/UpdateTask',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.UpdateTaskResponse.FromString,
+                _registered_method=True)
         self.WatchTask = channel.unary_stream(
                 '/weir.v1.TaskService/WatchTask',
                 request_serializer=weir_dot_v1_dot_task__service__pb2.WatchTaskRequest.SerializeToString,
@@ -64,6 +84,11 @@ class TaskServiceStub:
                 '/weir.v1.TaskService/ListTaskEvents',
                 request_serializer=weir_dot_v1_dot_task__service__pb2.ListTaskEventsRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_task__service__pb2.ListTaskEventsResponse.FromString,
+                _registered_method=True)
+        self.ExplainTask = channel.unary_unary(
+                '/weir.v1.TaskService/ExplainTask',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.ExplainTaskRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.ExplainTaskResponse.FromString,
                 _registered_method=True)
         self.ListTaskTypes = channel.unary_unary(
                 '/weir.v1.TaskService/ListTaskTypes',
@@ -124,6 +149,14 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitTasks(self, request, context):
+        """Submits up to 1,000 tasks, each with a result of its own: one bad task does
+        not stop the others. Safe to repeat where each has a request id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTask(self, request, context):
         """Gets a task. With `wait`, answers when it has ended or the wait is over.
         """
@@ -149,6 +182,29 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelTasks(self, request, context):
+        """Asks for all tasks that match a filter to be stopped, as with CancelTask.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryTask(self, request, context):
+        """Submits an ended task anew, with the same or an altered spec. The old task
+        stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTask(self, request, context):
+        """Changes a task that is PENDING or QUEUED: priority, start, deadline,
+        labels; also releases a held one. STATE_CONFLICT once it runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchTask(self, request, context):
         """Follows one task: all its events from `from_seq` on, each once, in order,
         history and live alike. Ends with OK after the terminal event.
@@ -159,6 +215,14 @@ class TaskServiceServicer:
 
     def ListTaskEvents(self, request, context):
         """Reads a task's events in pages, both ways; the way to read its log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainTask(self, request, context):
+        """Says why a task is where it is: what it waits for and for how long, what it
+        runs on, or why it ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,6 +301,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=weir_dot_v1_dot_task__service__pb2.SubmitTaskRequest.FromString,
                     response_serializer=weir_dot_v1_dot_task__service__pb2.SubmitTaskResponse.SerializeToString,
             ),
+            'SubmitTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitTasks,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.SubmitTasksRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.SubmitTasksResponse.SerializeToString,
+            ),
             'GetTask': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTask,
                     request_deserializer=weir_dot_v1_dot_task__service__pb2.GetTaskRequest.FromString,
@@ -252,6 +321,21 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=weir_dot_v1_dot_task__service__pb2.CancelTaskRequest.FromString,
                     response_serializer=weir_dot_v1_dot_task__service__pb2.CancelTaskResponse.SerializeToString,
             ),
+            'CancelTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTasks,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.CancelTasksRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.CancelTasksResponse.SerializeToString,
+            ),
+            'RetryTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryTask,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.RetryTaskRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.RetryTaskResponse.SerializeToString,
+            ),
+            'UpdateTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTask,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.UpdateTaskRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.UpdateTaskResponse.SerializeToString,
+            ),
             'WatchTask': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTask,
                     request_deserializer=weir_dot_v1_dot_task__service__pb2.WatchTaskRequest.FromString,
@@ -261,6 +345,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.ListTaskEvents,
                     request_deserializer=weir_dot_v1_dot_task__service__pb2.ListTaskEventsRequest.FromString,
                     response_serializer=weir_dot_v1_dot_task__service__pb2.ListTaskEventsResponse.SerializeToString,
+            ),
+            'ExplainTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainTask,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.ExplainTaskRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.ExplainTaskResponse.SerializeToString,
             ),
             'ListTaskTypes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTaskTypes,
@@ -336,6 +425,33 @@ class TaskService:
             '/weir.v1.TaskService/SubmitTask',
             weir_dot_v1_dot_task__service__pb2.SubmitTaskRequest.SerializeToString,
             weir_dot_v1_dot_task__service__pb2.SubmitTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/SubmitTasks',
+            weir_dot_v1_dot_task__service__pb2.SubmitTasksRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.SubmitTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -428,6 +544,87 @@ class TaskService:
             _registered_method=True)
 
     @staticmethod
+    def CancelTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/CancelTasks',
+            weir_dot_v1_dot_task__service__pb2.CancelTasksRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.CancelTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/RetryTask',
+            weir_dot_v1_dot_task__service__pb2.RetryTaskRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.RetryTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/UpdateTask',
+            weir_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.UpdateTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def WatchTask(request,
             target,
             options=(),
@@ -471,6 +668,33 @@ class TaskService:
             '/weir.v1.TaskService/ListTaskEvents',
             weir_dot_v1_dot_task__service__pb2.ListTaskEventsRequest.SerializeToString,
             weir_dot_v1_dot_task__service__pb2.ListTaskEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/ExplainTask',
+            weir_dot_v1_dot_task__service__pb2.ExplainTaskRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.ExplainTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,8 +26,9 @@ from weir_core.principals import Caller
 from weir_core.secrets import SecretBox
 from weir_core.tasks.models import task
 from weir_core.tasks.repository import fence
-from weir_core.tasks.service import Made, NewTask, TaskService, insert, prepare
+from weir_core.tasks.service import TaskService
 from weir_core.tasks.states import TERMINAL, TaskState
+from weir_core.tasks.submitting import NewTask, Stored, make, store_one
 
 RUN_TASK: Final = "collection.run"
 RUN_FILTERS: Final = {
@@ -53,7 +54,7 @@ class RunService:
         key = request_key(caller.principal, "RunCollection", request_id, content)
         kind = await self._task_type()
 
-        async def work(tx: AsyncConnection) -> tuple[UUID, Made | None]:
+        async def work(tx: AsyncConnection) -> tuple[UUID, Stored | None]:
             row = await repository.lock_collection(tx, collection_id)
             if row is None or not caller.holds("collections.run", row.project):
                 raise NotFound("collection", collection_id)
@@ -68,13 +69,13 @@ class RunService:
             await run_repository.note_request(tx, key, going)
             return going, new
 
-        run_id, made = await self._db.write(work)
-        if made is not None:
-            await self._tasks.started(made)
+        run_id, new = await self._db.write(work)
+        if new is not None:
+            await self._tasks.started(new)
         async with self._db.read() as tx:
             found = await run_repository.get_run(tx, run_id)
         assert found is not None
-        return found, made is not None
+        return found, new is not None
 
     async def get(self, caller: Caller, run_id: UUID) -> Run:
         """A run; NotFound where the caller may not see it."""
@@ -175,13 +176,13 @@ class RunService:
 
 async def insert_new_run(
     tx: AsyncConnection, caller: Caller, row: Row[Any], new: NewTask, kind: TaskType
-) -> Made:
+) -> Stored:
     """Store a run of a collection that the transaction holds, and that has none in progress."""
     mode = SyncMode.FULL if new.input["full"] else SyncMode(row.mode)
-    made = prepare(caller, new, kind)
-    await insert(tx, made)
-    await _insert_run(tx, row, made.task.id, mode)
-    return made
+    # A run is shown with its task: the one is kept as long as the other.
+    stored = await store_one(tx, make(caller, new, kind, None, None))
+    await _insert_run(tx, row, stored.task.id, mode)
+    return stored
 
 
 async def live_run(tx: AsyncConnection, row: Row[Any]) -> Run | None:

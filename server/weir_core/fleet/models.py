@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint,
 
 from weir_core.columns import TABLE, Json, Micros, Uuid, metadata, name_column
 from weir_core.tasks.models import Limits
+from weir_core.tasks.states import Priority
 
 task_type = Table(
     "task_type",
@@ -21,6 +22,7 @@ task_type = Table(
     Column("input_schema", Json, nullable=False),
     Column("output_schema", Json, nullable=False),
     name_column("queue", 60),
+    Column("priority", Integer, nullable=False),
     name_column("permission", 60),
     Column("limits", Json, nullable=False),
     Column("update_time", Micros, nullable=False),
@@ -41,6 +43,8 @@ worker = Table(
     Column("lease_expire", BigInteger, nullable=False),
     Column("start_time", Micros, nullable=False),
     Column("heartbeat_time", Micros, nullable=False),
+    # When a draining worker hands back what it has not ended; null: never.
+    Column("drain_time", Micros),
     Index(None, "state", "lease_expire"),
     **TABLE,
 )
@@ -76,6 +80,7 @@ class TaskType:
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
     queue: str = "default"
+    priority: Priority = Priority.NORMAL
     permission: str = ""
     limits: Limits = field(default_factory=Limits)
     worker_count: int = 0
@@ -94,3 +99,5 @@ class Worker:
     types: dict[str, int]
     start_time: datetime
     heartbeat_time: datetime
+    drain_time: datetime | None = None
+    task_ids: list[UUID] = field(default_factory=list[UUID])

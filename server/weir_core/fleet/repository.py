@@ -1,21 +1,36 @@
 """All SQL about workers, schedulers and task types."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, String, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import database_now, now_plus
 from weir_core.fleet.models import TaskType, Worker, WorkerState, scheduler, task_type, worker
+from weir_core.prepared import Prepared, PreparedMany
 from weir_core.tasks.encoding import dump_limits, load_limits
+from weir_core.tasks.states import Priority
 
 # The newest version of each name.
 _newest = (
     select(task_type.c.name, func.max(task_type.c.version).label("version"))
     .group_by(task_type.c.name)
     .subquery()
+)
+
+_later = task_type.alias()
+_NEWEST_OF = PreparedMany(
+    lambda count: select(task_type).where(
+        task_type.c.name.in_([bindparam(f"name_{place}", type_=String()) for place in range(count)]),
+        task_type.c.version
+        == select(func.max(_later.c.version)).where(_later.c.name == task_type.c.name).scalar_subquery(),
+    )
+)
+_ACTIVE = Prepared(
+    select(worker).where(worker.c.state == WorkerState.ACTIVE.value, worker.c.lease_expire >= database_now())
 )
 
 
@@ -28,6 +43,7 @@ def _type(row: Row[Any]) -> TaskType:
         input_schema=row.input_schema,
         output_schema=row.output_schema,
         queue=row.queue,
+        priority=Priority(row.priority),
         permission=row.permission,
         limits=load_limits(row.limits),
     )
@@ -44,14 +60,19 @@ def _worker(row: Row[Any]) -> Worker:
         types=row.types,
         start_time=row.start_time,
         heartbeat_time=row.heartbeat_time,
+        drain_time=row.drain_time,
     )
 
 
 async def newest_type(tx: AsyncConnection, name: str) -> TaskType | None:
     """The newest version of a task type."""
-    query = select(task_type).where(task_type.c.name == name).order_by(task_type.c.version.desc()).limit(1)
-    row = (await tx.execute(query)).first()
-    return _type(row) if row else None
+    return (await newest_types(tx, [name])).get(name)
+
+
+async def newest_types(tx: AsyncConnection, names: Sequence[str]) -> dict[str, TaskType]:
+    """The newest versions of some task types."""
+    prepared, values = _NEWEST_OF.sized(name=names)
+    return {row.name: _type(row) for row in await prepared.rows(tx, **values)}
 
 
 async def list_types(
@@ -80,6 +101,7 @@ async def save_type(tx: AsyncConnection, kind: TaskType) -> TaskType:
         "input_schema": kind.input_schema,
         "output_schema": kind.output_schema,
         "queue": kind.queue,
+        "priority": int(kind.priority),
         "permission": kind.permission,
         "limits": dump_limits(kind.limits),
     }
@@ -89,7 +111,7 @@ async def save_type(tx: AsyncConnection, kind: TaskType) -> TaskType:
         await tx.execute(insert(task_type).values(**values, update_time=database_now()))
         return kind
     # What is not part of the contract with callers follows the newest worker.
-    loose = {key: values[key] for key in ("description", "queue", "limits", "pack")}
+    loose = {key: values[key] for key in ("description", "queue", "priority", "limits", "pack")}
     await tx.execute(update(task_type).where(*same).values(**loose, update_time=database_now()))
     return _type(stored)
 
@@ -144,10 +166,41 @@ async def get_worker(tx: AsyncConnection, worker_id: UUID) -> Worker | None:
 
 async def active_workers(tx: AsyncConnection) -> list[Worker]:
     """Workers whose lease is good."""
-    query = select(worker).where(
-        worker.c.state == WorkerState.ACTIVE.value, worker.c.lease_expire >= database_now()
+    return [_worker(row) for row in await _ACTIVE.rows(tx)]
+
+
+async def list_workers(
+    tx: AsyncConnection, conditions: list[Any], after: UUID | None, limit: int
+) -> list[Worker]:
+    """Workers that live or were lost lately, the newest first."""
+    query = (
+        select(worker)
+        .where(worker.c.state != WorkerState.STOPPED.value, *conditions)
+        .order_by(worker.c.id.desc())
+        .limit(limit)
     )
+    if after is not None:
+        query = query.where(worker.c.id < after)
     return [_worker(row) for row in await tx.execute(query)]
+
+
+async def order_drain(tx: AsyncConnection, worker_id: UUID, grace: timedelta | None) -> bool:
+    """Tell a live worker to take no more; False where there is no such one."""
+    drain_time: Any = None if grace is None else now_plus(grace)
+    return await _order(tx, worker_id, WorkerState.DRAINING, drain_time)
+
+
+async def order_work(tx: AsyncConnection, worker_id: UUID) -> bool:
+    """Tell a live worker to take tasks again; False where there is no such one."""
+    return await _order(tx, worker_id, WorkerState.ACTIVE, None)
+
+
+async def _order(tx: AsyncConnection, worker_id: UUID, state: WorkerState, drain_time: Any) -> bool:
+    lives = worker.c.state.in_([WorkerState.ACTIVE.value, WorkerState.DRAINING.value])
+    result = await tx.execute(
+        update(worker).where(worker.c.id == worker_id, lives).values(state=state.value, drain_time=drain_time)
+    )
+    return result.rowcount == 1
 
 
 async def forget_workers(tx: AsyncConnection, older_than: timedelta) -> None:

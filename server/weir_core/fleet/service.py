@@ -6,13 +6,19 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from weir_core.db import Database
-from weir_core.errors import NotFound
-from weir_core.filtering import Filterable, parse, to_sql
+from weir_core.errors import NotFound, StateConflict
+from weir_core.filtering import Filterable, id_value, name_value, parse, to_sql
 from weir_core.fleet import repository
-from weir_core.fleet.models import TaskType, Worker, WorkerState, task_type
+from weir_core.fleet.models import TaskType, Worker, WorkerState, task_type, worker
 from weir_core.paging import Page
+from weir_core.tasks import repository as tasks
 
 FILTERS: Final = {"name": Filterable(task_type.c.name)}
+WORKER_FILTERS: Final = {
+    "id": Filterable(worker.c.id, id_value),
+    "host": Filterable(worker.c.host),
+    "state": Filterable(worker.c.state, name_value(WorkerState)),
+}
 
 
 class SchemaChanged(Exception):
@@ -58,6 +64,39 @@ class FleetService:
         async with self._db.read() as tx:
             return await repository.active_workers(tx)
 
+    async def get_worker(self, worker_id: UUID) -> Worker:
+        """A worker with what it holds."""
+        async with self._db.read() as tx:
+            found = await repository.get_worker(tx, worker_id)
+            if found is None:
+                raise NotFound("worker", worker_id)
+            return (await _with_tasks(tx, [found]))[0]
+
+    async def list_workers(self, page: Page, filter_text: str) -> list[Worker]:
+        """Workers, the newest first; one more than the page holds, where there is one."""
+        conditions = to_sql(parse(filter_text), WORKER_FILTERS)
+        after = UUID(page.key[0]) if page.key else None
+        async with self._db.read() as tx:
+            return await _with_tasks(tx, await repository.list_workers(tx, conditions, after, page.size + 1))
+
+    async def order(self, worker_id: UUID, *, draining: bool, grace: timedelta | None) -> Worker:
+        """Drain a worker, or take it back in; StateConflict for one that does not live."""
+
+        async def work(tx: Any) -> bool:
+            if draining:
+                return await repository.order_drain(tx, worker_id, grace)
+            return await repository.order_work(tx, worker_id)
+
+        taken = await self._db.write(work)
+        found = await self.get_worker(worker_id)
+        if not taken:
+            raise StateConflict(
+                f"worker {worker_id} is {found.state.value}; only a live one can be told anything",
+                state=found.state.value,
+                allowed="ACTIVE, DRAINING",
+            )
+        return found
+
     async def get_type(self, name: str) -> TaskType:
         """The newest version of a task type."""
         async with self._db.read() as tx:
@@ -75,6 +114,11 @@ class FleetService:
             )
             workers = await repository.active_workers(tx)
         return [replace(kind, worker_count=_servers(kind, workers)) for kind in kinds]
+
+
+async def _with_tasks(tx: Any, found: list[Worker]) -> list[Worker]:
+    held = await tasks.held_by(tx, [worker.id for worker in found])
+    return [replace(worker, task_ids=held.get(worker.id, [])) for worker in found]
 
 
 def _servers(kind: TaskType, workers: list[Worker]) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from weir_core.schedules.times import Timing
-from weir_core.tasks.service import NewTask
+from weir_core.tasks.submitting import NewTask
 
 _TIMING = TypeAdapter(Timing)
 _TEMPLATE = TypeAdapter(NewTask)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import insert_new
@@ -105,6 +105,17 @@ async def close_all(tx: AsyncConnection, schedule_id: UUID) -> None:
     ended = select(task.c.id).where(task.c.id == fire.c.task_id, task.c.state.in_(_TERMINAL)).exists()
     statement = update(fire).where(fire.c.open, fire.c.schedule_id == schedule_id, ended)
     await tx.execute(statement.values(open=False))
+
+
+async def remove_old(tx: AsyncConnection, kept: timedelta, limit: int) -> int:
+    """Remove fires that were acted on so long ago and whose tasks have ended; how many."""
+    # Ids sort by the time at which they were made.
+    oldest = UUID(int=int((datetime.now(UTC) - kept).timestamp() * 1000) << 80)
+    query = select(fire.c.id).where(fire.c.id < oldest, fire.c.open.is_(False)).order_by(fire.c.id)
+    found = list((await tx.execute(query.limit(limit))).scalars())
+    if found:
+        await tx.execute(delete(fire).where(fire.c.id.in_(found)))
+    return len(found)
 
 
 async def close(tx: AsyncConnection, fire_ids: list[UUID]) -> None:

@@ -15,14 +15,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from weir_core.db import Database
 from weir_core.errors import Conflict, DependencyDown
 from weir_core.principals import SYSTEM, Caller
+from weir_core.schedules import fire_repository as fires
 from weir_core.schedules import repository
 from weir_core.schedules.starting import Starter
 from weir_core.schedules.turn import Turn
-from weir_core.tasks.service import Made, TaskService
+from weir_core.tasks.service import TaskService
+from weir_core.tasks.stopping import Stopping
+from weir_core.tasks.submitting import Stored
 
 _log = logging.getLogger(__name__)
 
 _BATCH: Final = 100
+_FORGOTTEN: Final = 1000
 _AT_ONCE: Final = 8
 _SET_ASIDE_SECONDS: Final = 30.0
 _MOST_SET_ASIDE: Final = 1000
@@ -31,10 +35,14 @@ _MOST_SET_ASIDE: Final = 1000
 class Firing:
     """Looks after schedules, one transaction each."""
 
-    def __init__(self, db: Database, tasks: TaskService, starter: Starter) -> None:
+    def __init__(
+        self, db: Database, tasks: TaskService, stopping: Stopping, starter: Starter, *, kept: timedelta
+    ) -> None:
         self._db = db
         self._tasks = tasks
+        self._stopping = stopping
         self._starter = starter
+        self._kept = kept
         self._aside: dict[UUID, float] = {}
 
     async def sweep(self) -> bool:
@@ -59,6 +67,10 @@ class Firing:
         async with self._db.read() as tx:
             return await repository.until_next(tx)
 
+    async def forget(self) -> bool:
+        """Remove a batch of fires that are as old as tasks get after their end; True: there may be more."""
+        return await self._db.write(lambda tx: fires.remove_old(tx, self._kept, _FORGOTTEN)) == _FORGOTTEN
+
     async def _look(self, schedule_id: UUID) -> None:
         try:
             await self._turn(schedule_id)
@@ -73,19 +85,18 @@ class Firing:
             _log.exception("schedule %s could not be fired", schedule_id)
 
     async def _turn(self, schedule_id: UUID) -> None:
-        async def work(tx: AsyncConnection) -> list[Made]:
+        async def work(tx: AsyncConnection) -> list[Stored]:
             held = await repository.lock(tx, schedule_id, patient=False)
             return [] if held is None else await Turn(tx, self._starter, *held).take()
 
-        for made in await self._db.write(work):
-            await self._tasks.started(made)
+        await self._tasks.started(*await self._db.write(work))
 
     async def _cancel_blockers(self) -> None:
         async with self._db.read() as tx:
             waited_for = await repository.to_cancel(tx, _BATCH)
         weir = Caller(SYSTEM, {"*": frozenset({"*"})})
         for task_id, name in waited_for:
-            await self._tasks.cancel(weir, task_id, f"schedule {name!r} fires again", None)
+            await self._stopping.cancel(weir, task_id, f"schedule {name!r} fires again", None)
 
     def _without_troubled(self, wanted: set[UUID]) -> list[UUID]:
         now = time.monotonic()

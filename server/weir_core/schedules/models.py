@@ -21,7 +21,7 @@ from weir_core.columns import TABLE, Digest, Json, Micros, Uuid, metadata, name_
 from weir_core.idempotency import request_columns
 from weir_core.principals import Principal, creator_columns
 from weir_core.schedules.times import Timing
-from weir_core.tasks.service import NewTask
+from weir_core.tasks.submitting import NewTask
 
 
 class MissedPolicy(IntEnum):

@@ -162,6 +162,10 @@ class ScheduleService:
                 "schedule.overlap",
                 "a collection has one run at a time; choose SKIP, QUEUE_ONE or CANCEL_RUNNING",
             )
+        if new.template.type == RUN_TASK and new.template.concurrency is not None:
+            raise InvalidArgument.at(
+                "schedule.task.concurrency", "a collection has one run at a time by itself; leave it unset"
+            )
         check_timing(new.timing, "schedule.timing")
         if before is None or new.timing != before.wanted.timing:
             check_fires(new.timing, now, changed.create_time, "schedule.timing")

@@ -33,7 +33,8 @@ from weir_core.ids import new_id, parse_id
 from weir_core.principals import Caller
 from weir_core.schedules import fire_repository as fires
 from weir_core.schedules.models import Fire, FireResult, Schedule
-from weir_core.tasks.service import Made, NewTask, TaskService, insert, prepare
+from weir_core.tasks.service import Request, TaskService
+from weir_core.tasks.submitting import NewTask, Stored, store_one
 from weir_core.users.acting import acting_as
 
 _FIRE_TIME: Final = "{fire_time}"
@@ -70,7 +71,7 @@ class Starter:
     async def check(self, caller: Caller, new: NewTask, kind: TaskType, fire: datetime) -> None:
         """Refuse what the caller could not submit itself, by what a fire at that time would be."""
         filled = _filled(new, fire, fire)
-        await self._tasks.check(caller, filled, kind)
+        await self._tasks.prepare(caller, Request(filled, kind))
         if new.type == RUN_TASK:
             async with self._db.read() as tx:
                 await _collection(tx, caller, filled)
@@ -91,7 +92,7 @@ class Starter:
 
     async def shoot(
         self, tx: AsyncConnection, ready: Ready | str, schedule_id: UUID, time: datetime, now: datetime
-    ) -> tuple[Fire, Made | None]:
+    ) -> tuple[Fire, Stored | None]:
         """Make the task of a fire time that has none, or note why it can't be made."""
         noted = Fire(new_id(), time, now, FireResult.REFUSED)
         made = None
@@ -99,7 +100,7 @@ class Starter:
             if isinstance(ready, str):
                 raise StateConflict(ready)
             made = await self._start(tx, ready, time)
-            noted = replace(noted, result=FireResult.FIRED, task_id=made.task.id)
+            noted = _noted(noted, made)
         except _PASSING:
             raise
         except WeirError as error:
@@ -108,20 +109,25 @@ class Starter:
             raise Conflict("another scheduler made the task of this fire time")
         return noted, made
 
-    async def _start(self, tx: AsyncConnection, ready: Ready, time: datetime) -> Made:
+    async def _start(self, tx: AsyncConnection, ready: Ready, time: datetime) -> Stored:
         schedule, caller = ready.schedule, ready.caller
         asked = _LAST_FIRE_TIME in str(schedule.wanted.template.input)
         last = await fires.last_fired(tx, schedule.id, time) if asked else None
         new = replace(_filled(schedule.wanted.template, time, last), schedule_id=schedule.id, fire_time=time)
-        await self._tasks.check(caller, new, ready.kind)
-        if new.type == RUN_TASK:
-            return await _start_run(tx, caller, new, ready.kind)
-        made = prepare(caller, new, ready.kind)
-        await insert(tx, made)
-        return made
+        made = await self._tasks.prepare(caller, Request(new, ready.kind))
+        return await (
+            _start_run(tx, caller, new, ready.kind) if new.type == RUN_TASK else store_one(tx, made)
+        )
 
 
-async def _start_run(tx: AsyncConnection, caller: Caller, new: NewTask, kind: TaskType) -> Made:
+def _noted(fire: Fire, made: Stored) -> Fire:
+    if made.created:
+        return replace(fire, result=FireResult.FIRED, task_id=made.task.id)
+    text = f"task {made.task.id} holds the concurrency key, and the policy is to join it"
+    return replace(fire, result=FireResult.OVERLAP, message=text)
+
+
+async def _start_run(tx: AsyncConnection, caller: Caller, new: NewTask, kind: TaskType) -> Stored:
     row = await _collection(tx, caller, new)
     if (run := await live_run(tx, row)) is not None:
         raise StateConflict(f"run {run.id} of the collection goes on; there is one at a time")

@@ -20,7 +20,8 @@ from weir_core.schedules.models import Fire, Schedule
 from weir_core.schedules.starting import Ready, Starter
 from weir_core.schedules.times import fire_times
 from weir_core.schedules.validation import check_instant
-from weir_core.tasks.service import Made, TaskService
+from weir_core.tasks.service import TaskService
+from weir_core.tasks.submitting import Stored
 
 _WRITE: Final = "schedules.write"
 _MOST: Final = 1000
@@ -61,7 +62,7 @@ class Trigger:
         return [fire for portion in portions for fire in await self._all(found.id, portion, key)]
 
     async def _now(self, schedule_id: UUID, key: RequestKey | None) -> Fire:
-        async def work(tx: AsyncConnection) -> tuple[Fire, Made | None]:
+        async def work(tx: AsyncConnection) -> tuple[Fire, Stored | None]:
             ready, now = await self._lock(tx, schedule_id)
             if before := await fires.of_request(tx, key):
                 return before, None
@@ -77,7 +78,7 @@ class Trigger:
         return fire
 
     async def _all(self, schedule_id: UUID, times: Sequence[datetime], key: RequestKey | None) -> list[Fire]:
-        async def work(tx: AsyncConnection) -> list[tuple[Fire, Made | None]]:
+        async def work(tx: AsyncConnection) -> list[tuple[Fire, Stored | None]]:
             ready, now = await self._lock(tx, schedule_id)
             await fires.of_request(tx, key)
             await fires.note_request(tx, key, None)
@@ -90,9 +91,7 @@ class Trigger:
             ]
 
         results = await self._db.write(work)
-        for _, made in results:
-            if made is not None:
-                await self._tasks.started(made)
+        await self._tasks.started(*(made for _, made in results if made is not None))
         return [fire for fire, _ in results]
 
     async def _lock(self, tx: AsyncConnection, schedule_id: UUID) -> tuple[Ready | str, datetime]:

@@ -24,8 +24,8 @@ from weir_core.schedules.models import Fire, FireResult, OverlapPolicy, Schedule
 from weir_core.schedules.policies import Due, choose
 from weir_core.schedules.starting import Ready, Starter
 from weir_core.schedules.times import due_time, fire_times
-from weir_core.tasks.service import Made
 from weir_core.tasks.states import TaskState
+from weir_core.tasks.submitting import Stored
 
 # What one transaction does at most; the rest follows in the next.
 _MOST_FIRES: Final = 50
@@ -40,12 +40,12 @@ class Turn:
     starter: Starter
     schedule: Schedule
     now: datetime
-    made: list[Made] = field(default_factory=list[Made])
+    made: list[Stored] = field(default_factory=list[Stored])
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     held: datetime | None = None
     ready: Ready | str | None = None
 
-    async def take(self) -> list[Made]:
+    async def take(self) -> list[Stored]:
         """Do what there is to do; the tasks that were made."""
         if self.schedule.wanted.paused:
             return []

@@ -4,11 +4,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from weir_core.tasks.models import Cancellation, Failure, Limits
+from weir_core.tasks.models import Cancellation, Concurrency, Dependency, Failure, Limits
 
 _LIMITS = TypeAdapter(Limits)
 _FAILURE = TypeAdapter(Failure)
 _CANCELLATION = TypeAdapter(Cancellation)
+_CONCURRENCY = TypeAdapter(Concurrency)
+_DEPENDENCIES = TypeAdapter(list[Dependency])
 
 
 def dump_limits(limits: Limits) -> Any:
@@ -39,3 +41,23 @@ def dump_cancellation(cancellation: Cancellation | None) -> Any:
 def load_cancellation(value: Any) -> Cancellation | None:
     """A cancellation from JSON."""
     return None if value is None else _CANCELLATION.validate_python(value)
+
+
+def dump_concurrency(concurrency: Concurrency | None) -> Any:
+    """A shared limit as JSON; None stays None."""
+    return None if concurrency is None else _CONCURRENCY.dump_python(concurrency, mode="json")
+
+
+def load_concurrency(value: Any) -> Concurrency | None:
+    """A shared limit from JSON."""
+    return None if value is None else _CONCURRENCY.validate_python(value)
+
+
+def dump_dependencies(dependencies: list[Dependency]) -> Any:
+    """Dependencies as JSON."""
+    return _DEPENDENCIES.dump_python(dependencies, mode="json")
+
+
+def load_dependencies(value: Any) -> list[Dependency]:
+    """Dependencies from JSON."""
+    return _DEPENDENCIES.validate_python(value)

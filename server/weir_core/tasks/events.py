@@ -25,6 +25,9 @@ _LINES: Final = 50_000
 _TAIL_LINES: Final = 50
 _TAIL_BYTES: Final = 16_384
 _TEXT: Final = 16_384
+# Making one takes longer than a chunk. Each is used by the thread of the event loop alone.
+_COMPRESSOR: Final = zstandard.ZstdCompressor(level=3)
+_DECOMPRESSOR: Final = zstandard.ZstdDecompressor()
 
 
 class EventKind(StrEnum):
@@ -60,12 +63,12 @@ class Event:
 
 def encode(events: list[Event]) -> bytes:
     """Events as compressed JSON."""
-    return zstandard.compress(dump(events), 3)
+    return _COMPRESSOR.compress(dump(events))
 
 
 def decode(chunk: bytes) -> list[Event]:
     """Events from compressed JSON."""
-    return load(zstandard.decompress(chunk))
+    return load(_DECOMPRESSOR.decompress(chunk))
 
 
 def dump(events: list[Event]) -> bytes:
@@ -160,6 +163,11 @@ class AttemptLog:
         """The newest number used."""
         return self._last_seq
 
+    @property
+    def streamed(self) -> bool:
+        """True where something of it was sent, so that there is a live stream."""
+        return self.sent_seq >= self._first.seq
+
     def add_progress(self, body: dict[str, Any]) -> None:
         """Take progress; what was told before and is not numbered yet is replaced."""
         self._newest_progress = datetime.now(UTC), body
@@ -184,9 +192,8 @@ class AttemptLog:
 
     def number(self) -> None:
         """Give numbers to what waits, as far as they are reserved."""
-        if self._dropped and self._lines <= _LINES and not self._waiting:
-            self._wait_log(f"{self._dropped} log lines were dropped: written faster than they can be kept")
-            self._dropped = 0
+        if not self._waiting:
+            self._tell_dropped()
         if self._newest_progress is not None and self._last_seq < self.reserved_seq:
             time, body = self._newest_progress
             self._newest_progress = None
@@ -196,6 +203,7 @@ class AttemptLog:
 
     def number_all(self) -> None:
         """Number all that waits, reserved or not: for the transaction that ends the attempt."""
+        self._tell_dropped()
         self.reserved_seq = self._last_seq + len(self._waiting) + 2
         self.number()
 
@@ -227,6 +235,11 @@ class AttemptLog:
                 break
             lines.insert(0, line)
         return lines
+
+    def _tell_dropped(self) -> None:
+        if self._dropped and self._lines <= _LINES:
+            self._wait_log(f"{self._dropped} log lines were dropped: written faster than they can be kept")
+            self._dropped = 0
 
     def _wait_log(self, text: str) -> None:
         body: dict[str, Any] = {"level": 3, "source": 4, "text": text, "fields": {}}

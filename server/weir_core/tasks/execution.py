@@ -1,7 +1,7 @@
 """Tasks as workers use them: claim, report, finish. Every write begins with the fence."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,17 +10,20 @@ from uuid import UUID
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from weir_core.columns import now_plus
+from weir_core.batching import Batcher
 from weir_core.db import Database
 from weir_core.events import LiveEvents
 from weir_core.ids import new_id
-from weir_core.tasks import repository
-from weir_core.tasks.encoding import dump_cancellation, dump_failure
+from weir_core.tasks import hot_repository, repository
+from weir_core.tasks.encoding import dump_cancellation
+from weir_core.tasks.ending import Closed, Success, close_attempt, close_succeeded
 from weir_core.tasks.errors import Fenced
-from weir_core.tasks.events import RESERVE, AttemptLog, Event, EventKind, Numbering, state_body
+from weir_core.tasks.events import RESERVE, AttemptLog, Event, EventKind, state_body
+from weir_core.tasks.hot_repository import Archived
 from weir_core.tasks.models import Cancellation, Task
-from weir_core.tasks.outcomes import Ended, Verdict, judge, outcome_body
-from weir_core.tasks.states import TERMINAL, CancelPhase, TaskState
+from weir_core.tasks.outcomes import Ended
+from weir_core.tasks.promotion import Promotion
+from weir_core.tasks.states import HELD, CancelPhase, TaskState
 
 _log = logging.getLogger(__name__)
 
@@ -38,42 +41,43 @@ class Claimed:
 class TaskExecution:
     """What a worker does to the tasks that it holds."""
 
-    def __init__(self, db: Database, live: LiveEvents) -> None:
+    def __init__(self, db: Database, live: LiveEvents, promotion: Promotion) -> None:
         self._db = db
         self._live = live
+        self._promotion = promotion
+        self._successes = Batcher(self._succeed, most=64)
 
     async def claim(self, task_ids: Iterable[UUID], worker_id: UUID, types: dict[str, int]) -> list[Claimed]:
         """Take those of the tasks that can still be had."""
         wanted = sorted(set(task_ids))
 
         async def work(tx: AsyncConnection) -> list[Claimed]:
-            tasks = await repository.claim(tx, wanted, worker_id, new_id(), types)
+            tasks = await hot_repository.claim(tx, wanted, worker_id, new_id(), types)
             if not tasks:
                 return []
             claimed = [
                 Claimed(task, AttemptLog(task.id, task.attempt, _started(task), task.reserved_seq))
                 for task in tasks
             ]
-            await repository.insert_attempts(tx, tasks)
-            await repository.insert_events(tx, {c.task.id: c.log.everything() for c in claimed})
+            await hot_repository.insert_attempts(tx, tasks)
+            await hot_repository.insert_events(tx, {c.task.id: c.log.everything() for c in claimed})
             return claimed
 
         return await self._db.write(work)
 
     async def report(self, logs: list[AttemptLog]) -> list[AttemptLog]:
         """Archive what the logs have gathered, and reserve further numbers; answers the fenced ones."""
+        if not logs:
+            return []
         batches = {log: log.unarchived() for log in logs}
 
         async def work(tx: AsyncConnection) -> list[AttemptLog]:
-            fenced: list[AttemptLog] = []
-            for log in sorted(batches, key=lambda log: log.task_id):
-                try:
-                    await repository.fence(tx, log.task_id, log.attempt, cancelling=True)
-                except Fenced:
-                    fenced.append(log)
-                    continue
-                await _archive(tx, log, batches[log])
-            return fenced
+            held = await hot_repository.hold(tx, [log.task_id for log in logs])
+            kept = [log for log in logs if _is_newest(log, held)]
+            if kept:
+                await hot_repository.archive(tx, [_archived(log, batches[log]) for log in kept])
+                await hot_repository.insert_events(tx, {log.task_id: batches[log] for log in kept})
+            return [log for log in logs if log not in kept]
 
         fenced = await self._db.write(work)
         for log, events in batches.items():
@@ -84,13 +88,11 @@ class TaskExecution:
 
     async def send(self, logs: list[AttemptLog]) -> None:
         """Send what the logs have gathered to watchers; raises RedisError, OSError."""
-        for log in logs:
-            await self._live.append(log)
+        await self._live.append(logs)
 
     async def trim(self, logs: list[AttemptLog]) -> None:
         """Drop what is archived from the live streams; raises RedisError, OSError."""
-        for log in logs:
-            await self._live.trim(log)
+        await self._live.trim(logs)
 
     async def cancellation(self, task_id: UUID, attempt: int) -> Cancellation | None:
         """The cancel that was asked for; None where the attempt is not the newest or none was."""
@@ -105,95 +107,74 @@ class TaskExecution:
         async with self._db.read() as tx:
             return await repository.cancelling(tx, worker_id)
 
-    async def advance(self, log: AttemptLog, phase: CancelPhase) -> None:
-        """Note that a cancellation has moved on, in the row and as an event; Fenced."""
+    async def advance(self, log: AttemptLog, phase: CancelPhase, holdup: str = "") -> None:
+        """Note that a cancellation has moved on, or what holds it up, in the row and as an event; Fenced."""
 
         async def work(tx: AsyncConnection) -> Cancellation:
             await repository.fence(tx, log.task_id, log.attempt, cancelling=True)
             found = await repository.get(tx, log.task_id)
             if found is None or found.cancellation is None:
                 raise Fenced(f"no cancel was asked for task {log.task_id}")
-            moved = replace(found.cancellation, phase=phase, **{_PHASE_TIMES[phase]: datetime.now(UTC)})
+            times = {_PHASE_TIMES[phase]: datetime.now(UTC)}
+            moved = replace(found.cancellation, phase=phase, holdup=holdup, **times)
             await repository.change(tx, log.task_id, {"cancellation": dump_cancellation(moved)})
             return moved
 
         log.add(EventKind.CANCEL, dump_cancellation(await self._db.write(work)))
 
+    async def checkpoint(self, log: AttemptLog, value: Any) -> None:
+        """Keep what the next attempt may go on from, in place of what was kept before; Fenced."""
+
+        async def work(tx: AsyncConnection) -> None:
+            await repository.fence(tx, log.task_id, log.attempt)
+            await repository.change(tx, log.task_id, {"checkpoint": value})
+
+        await self._db.write(work)
+
     async def finish(self, log: AttemptLog, ended: Ended) -> Task:
         """Store how the attempt ended, and where that takes its task; Fenced."""
         log.number_all()
-        task, events = await self._db.write(
-            lambda tx: close(tx, log.task_id, log.attempt, log.unarchived(), ended)
+        closed = None
+        if ended.failure is None and not ended.handed_back:
+            closed = await self._successes.ask((log, ended))
+            if isinstance(closed, Fenced):
+                raise closed
+        if closed is None:
+            closed = await self._db.write(
+                lambda tx: close_attempt(tx, log.task_id, log.attempt, log.unarchived(), ended)
+            )
+            await self._tell({log: closed})
+        await self._promotion.after(replace(closed, events=[]))
+        return closed.task
+
+    async def _succeed(self, ends: Sequence[tuple[AttemptLog, Ended]]) -> list[Closed | Fenced | None]:
+        successes = [Success(log.task_id, log.attempt, log.unarchived(), ended.output) for log, ended in ends]
+        results = await self._db.write(lambda tx: close_succeeded(tx, successes), tries=1)
+        logs = [log for log, _ in ends]
+        await self._tell(
+            {log: each for log, each in zip(logs, results, strict=True) if isinstance(each, Closed)}
         )
-        await self._tell(log, task, events)
-        return task
+        return results
 
-    async def _tell(self, log: AttemptLog, task: Task, events: list[Event]) -> None:
+    async def _tell(self, closed: dict[AttemptLog, Closed]) -> None:
+        unsaid = {
+            log.task_id: [*log.unsent(), *(event for event in each.events if event.seq > log.last_seq)]
+            for log, each in closed.items()
+        }
         try:
-            await self._live.append(log)
-            await self._live.announce(task.id, [event for event in events if event.seq > log.last_seq])
-            await self._live.drop(task.id, log.attempt)
+            if closed:
+                await self._live.end(list(closed), unsaid)
         except (RedisError, OSError) as error:
-            _log.info("watchers were not told of the end of task %s: %s", task.id, error)
+            _log.info("watchers were not told of the ends of %d tasks: %s", len(closed), error)
 
 
-async def close(
-    tx: AsyncConnection,
-    task_id: UUID,
-    attempt: int,
-    events: list[Event],
-    ended: Ended,
-    *,
-    fenced: bool = True,
-) -> tuple[Task, list[Event]]:
-    """End an attempt; `events` are those of it that are not archived, a gap included."""
-    if fenced:
-        await repository.fence(tx, task_id, attempt, cancelling=True)
-    found = await repository.lock(tx, task_id)
-    if found is None or found.attempt != attempt or found.state in TERMINAL:
-        raise Fenced(f"attempt {attempt} of task {task_id} is not the newest one")
-    verdict = judge(found, ended)
-    await repository.end_attempt(tx, task_id, attempt, ended.failure and verdict.failure, verdict.delay)
-    found = replace(found, attempts=await repository.attempts_of(tx, task_id))
-    numbering = Numbering(found.last_seq, attempt)
-    numbering.keep(events)
-    _add_end(numbering, found, verdict, ended)
-    await repository.change(tx, task_id, _values(found, verdict, ended, numbering.last_seq))
-    await repository.insert_events(tx, {task_id: numbering.events})
-    return replace(
-        found, state=verdict.state, failure=verdict.failure, last_seq=numbering.last_seq
-    ), numbering.events
+def _is_newest(log: AttemptLog, held: dict[UUID, Task]) -> bool:
+    found = held.get(log.task_id)
+    return found is not None and found.attempt == log.attempt and found.state in HELD
 
 
-def _add_end(numbering: Numbering, found: Task, verdict: Verdict, ended: Ended) -> None:
-    if verdict.cancellation is not None:
-        numbering.add(EventKind.CANCEL, dump_cancellation(verdict.cancellation))
-    outcome = outcome_body(found, verdict, ended.output) if verdict.state in TERMINAL else None
-    numbering.add(EventKind.STATE, state_body(found.state, verdict.state, verdict.reason, outcome))
-
-
-def _values(found: Task, verdict: Verdict, ended: Ended, last_seq: int) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "state": int(verdict.state),
-        "last_seq": last_seq,
-        "charged": max(found.charged, verdict.charged),
-        "failure": dump_failure(verdict.failure),
-    }
-    if verdict.cancellation is not None:
-        values["cancellation"] = dump_cancellation(verdict.cancellation)
-    if verdict.state in TERMINAL:
-        return values | {"output": ended.output, "end_time": datetime.now(UTC)}
-    assert verdict.delay is not None
-    return values | {"due_time": now_plus(verdict.delay)}
-
-
-async def _archive(tx: AsyncConnection, log: AttemptLog, events: list[Event]) -> None:
-    last = events[-1].seq if events else log.archived_seq
-    values: dict[str, Any] = {"last_seq": last, "reserved_seq": last + RESERVE}
-    if log.progress is not None:
-        values["progress"] = log.progress
-    await repository.change(tx, log.task_id, values)
-    await repository.insert_events(tx, {log.task_id: events})
+def _archived(log: AttemptLog, events: list[Event]) -> Archived:
+    return Archived(log.task_id, events[-1].seq if events else log.archived_seq, log.progress)
 
 
 def _started(task: Task) -> Event:

@@ -2,23 +2,44 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Column, ColumnElement, Row, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import visitors
 
-from weir_core.columns import database_now, insert_new, micros, now_plus
+from weir_core.columns import database_now, micros, now_plus
 from weir_core.fleet.models import WorkerState, worker
+from weir_core.ids import first_id
 from weir_core.principals import creator_of
-from weir_core.tasks.encoding import dump_failure, load_cancellation, load_failure, load_limits
+from weir_core.tasks.encoding import (
+    dump_failure,
+    load_cancellation,
+    load_concurrency,
+    load_dependencies,
+    load_failure,
+    load_limits,
+)
 from weir_core.tasks.errors import Fenced
-from weir_core.tasks.events import RESERVE, Event, decode, encode
-from weir_core.tasks.models import Attempt, Failure, Task, attempt, task, task_event
-from weir_core.tasks.states import HELD, TERMINAL, TaskState
+from weir_core.tasks.events import Event, decode
+from weir_core.tasks.models import (
+    NEVER,
+    Attempt,
+    Failure,
+    Task,
+    attempt,
+    task,
+    task_dependency,
+    task_event,
+    task_label,
+    task_stop,
+)
+from weir_core.tasks.states import HELD, TERMINAL, Priority, TaskState
 
+# Between a task's id and its time of creation.
+_SLACK = timedelta(seconds=1)
 _CHUNKS = 16
-_NEWEST_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +53,8 @@ class Head:
     cancelled: bool
 
 
-def _task(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
+def task_of(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
+    """The task in a row, whole or without its large columns."""
     return Task(
         id=row.id,
         project=row.project,
@@ -49,9 +71,22 @@ def _task(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
         limits=load_limits(row.limits),
         creator=creator_of(row),
         create_time=row.create_time,
+        priority=Priority(4 - row.turn),
         start_after=row.start_after,
         schedule_id=row.schedule_id,
         fire_time=row.fire_time,
+        deadline=row.deadline,
+        retention=None if row.retention is None else timedelta(seconds=row.retention),
+        depends_on=load_dependencies(row.depends_on),
+        concurrency=load_concurrency(row.concurrency),
+        parent_id=row.parent_id,
+        retry_of=row.retry_of,
+        crashes=row.crashes,
+        holds=row.holds,
+        parked_on=row.parked_on,
+        needed=bool(row.needed),
+        expire_time=row.alarm_time if TaskState(row.state) in TERMINAL else None,
+        checkpoint=getattr(row, "checkpoint", None),
         worker_id=row.worker_id,
         input=getattr(row, "input", None),
         output=getattr(row, "output", None),
@@ -64,28 +99,38 @@ def _task(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
     )
 
 
-_BASIC = [column for column in task.c if column.name not in {"input", "output"}]
-_HELD = task.c.state.in_([int(state) for state in HELD])
+BASIC = [column for column in task.c if column.name not in {"input", "output", "checkpoint"}]
+_CLAIMED = task.c.state.in_([int(state) for state in HELD])
+
+CONFIRM: Final = timedelta(seconds=5)
+"""How long after a lost lease it is certain that its worker's processes were killed on their own machine."""
 
 
-async def insert_task(tx: AsyncConnection, values: dict[str, Any]) -> bool:
-    """Store a new task; False where its request key is taken."""
-    if values["request_key"] is not None:
-        return await insert_new(tx, task, values)
-    await tx.execute(insert(task), values)
-    return True
+async def set_labels(tx: AsyncConnection, task_id: UUID, labels: dict[str, str]) -> None:
+    """Replace a task's labels."""
+    await tx.execute(delete(task_label).where(task_label.c.task_id == task_id))
+    rows = [{"name": name, "value": value, "task_id": task_id} for name, value in labels.items()]
+    if rows:
+        await tx.execute(insert(task_label), rows)
+
+
+def has_label(name: str, value: str) -> ColumnElement[bool]:
+    """True of tasks with that label."""
+    return exists().where(
+        task_label.c.name == name, task_label.c.value == value, task_label.c.task_id == task.c.id
+    )
 
 
 async def by_request_key(tx: AsyncConnection, key: bytes) -> tuple[Task, bytes] | None:
     """The task that a request made, with the hash of that request's content."""
     row = (await tx.execute(select(task).where(task.c.request_key == key))).first()
-    return (_task(row), row.request_content) if row else None
+    return (task_of(row), row.request_content) if row else None
 
 
 async def get(tx: AsyncConnection, task_id: UUID) -> Task | None:
     """A task with everything but its attempts."""
     row = (await tx.execute(select(task).where(task.c.id == task_id, task.c.is_delete.is_(False)))).first()
-    return _task(row) if row else None
+    return task_of(row) if row else None
 
 
 async def lock(tx: AsyncConnection, task_id: UUID) -> Task | None:
@@ -94,19 +139,23 @@ async def lock(tx: AsyncConnection, task_id: UUID) -> Task | None:
     return await get(tx, task_id)
 
 
-async def attempts_of(tx: AsyncConnection, task_id: UUID) -> list[Attempt]:
-    """The newest 100 attempts, oldest first."""
-    query = (
-        select(attempt, worker.c.heartbeat_time)
-        .outerjoin(worker, worker.c.id == attempt.c.worker_id)
-        .where(attempt.c.task_id == task_id)
-        .order_by(attempt.c.number.desc())
-        .limit(_NEWEST_ATTEMPTS)
-    )
-    return [_attempt(row) for row in await tx.execute(query)][::-1]
+def created_about(op: str, instant: datetime) -> ColumnElement[bool]:
+    """What ids say of the time of creation: they begin with it, in milliseconds."""
+    if op.startswith("<"):
+        return task.c.id < first_id(instant + _SLACK)
+    return task.c.id >= first_id(instant - _SLACK)
 
 
-def _attempt(row: Row[Any]) -> Attempt:
+async def lock_many(tx: AsyncConnection, task_ids: list[UUID]) -> list[Task]:
+    """Some tasks as they are now, by id, kept so until the transaction ends; without their inputs."""
+    wanted = sorted(set(task_ids))
+    await tx.execute(update(task).where(task.c.id.in_(wanted)).values(last_seq=task.c.last_seq))
+    query = select(*BASIC).where(task.c.id.in_(wanted), task.c.is_delete.is_(False)).order_by(task.c.id)
+    return [task_of(row) for row in await tx.execute(query)]
+
+
+def attempt_of(row: Row[Any]) -> Attempt:
+    """The attempt in a row, its worker's sign of life beside it."""
     return Attempt(
         number=row.number,
         worker_id=row.worker_id,
@@ -124,20 +173,38 @@ async def list_tasks(
 ) -> list[Task]:
     """Tasks, newest first, without input and output."""
     query = (
-        select(*_BASIC)
-        .where(task.c.is_delete.is_(False), *conditions)
-        .order_by(task.c.id.desc())
-        .limit(limit)
+        select(*BASIC).where(task.c.is_delete.is_(False), *conditions).order_by(task.c.id.desc()).limit(limit)
     )
     if after is not None:
         query = query.where(task.c.id < after)
-    return [_task(row) for row in await tx.execute(query)]
+        # MySQL and MariaDB walk the index of an equality from its end, through all pages before this one,
+        # unless they are told to take a range of it.
+        if indexes := _indexes_for(conditions):
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mysql")
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mariadb")
+    return [task_of(row) for row in await tx.execute(query)]
+
+
+def _indexes_for(conditions: list[Any]) -> list[str]:
+    """The indexes that give a list its order within what the conditions compare."""
+    compared = {
+        element.name
+        for condition in conditions
+        for element in visitors.iterate(condition)
+        if isinstance(element, Column) and element.table is task
+    }
+    return sorted(
+        str(index.name)
+        for index in task.indexes
+        if (columns := [column.name for column in index.columns])[-1] == "id"
+        and compared >= set(columns[:-1])
+    )
 
 
 async def inputs_of(tx: AsyncConnection, task_ids: list[UUID]) -> dict[UUID, Task]:
     """Whole tasks by id."""
     rows = await tx.execute(select(task).where(task.c.id.in_(task_ids)))
-    return {row.id: _task(row) for row in rows}
+    return {row.id: task_of(row) for row in rows}
 
 
 async def heads(tx: AsyncConnection, task_ids: list[UUID]) -> list[Head]:
@@ -148,46 +215,6 @@ async def heads(tx: AsyncConnection, task_ids: list[UUID]) -> list[Head]:
         Head(row.id, TaskState(row.state), row.attempt, row.last_seq, row.cancellation is not None)
         for row in rows
     ]
-
-
-async def claim(
-    tx: AsyncConnection, task_ids: list[UUID], worker_id: UUID, claim_id: UUID, types: dict[str, int]
-) -> list[Task]:
-    """Take the tasks that are still QUEUED and that the worker can do, each with a new attempt."""
-    able = or_(
-        *(and_(task.c.type == name, task.c.type_version <= version) for name, version in types.items())
-    )
-    active = exists().where(worker.c.id == worker_id, worker.c.state == WorkerState.ACTIVE.value)
-    # MySQL assigns from left to right, with what stands to the left changed already.
-    await tx.execute(
-        update(task)
-        .where(task.c.id.in_(sorted(task_ids)), task.c.state == int(TaskState.QUEUED), able, active)
-        .ordered_values(
-            (task.c.reserved_seq, task.c.last_seq + 1 + RESERVE),
-            (task.c.last_seq, task.c.last_seq + 1),
-            (task.c.attempt, task.c.attempt + 1),
-            (task.c.state, int(TaskState.RUNNING)),
-            (task.c.worker_id, worker_id),
-            (task.c.claim_id, claim_id),
-            (task.c.start_time, database_now()),
-        )
-    )
-    return [_task(row) for row in await tx.execute(select(task).where(task.c.claim_id == claim_id))]
-
-
-async def insert_attempts(tx: AsyncConnection, tasks: list[Task]) -> None:
-    """Note the attempts that a claim began."""
-    rows = [
-        {
-            "task_id": claimed.id,
-            "number": claimed.attempt,
-            "worker_id": claimed.worker_id,
-            "type_version": claimed.type_version,
-            "start_time": claimed.start_time,
-        }
-        for claimed in tasks
-    ]
-    await tx.execute(insert(attempt), rows)
 
 
 async def fence(tx: AsyncConnection, task_id: UUID, number: int, *, cancelling: bool = False) -> None:
@@ -231,22 +258,6 @@ async def end_attempt(
     )
 
 
-async def insert_events(tx: AsyncConnection, chunks: dict[UUID, list[Event]]) -> None:
-    """Archive events, one chunk a task."""
-    rows = [
-        {
-            "task_id": task_id,
-            "from_seq": events[0].first_seq,
-            "to_seq": events[-1].seq,
-            "events": encode(events),
-        }
-        for task_id, events in chunks.items()
-        if events
-    ]
-    if rows:
-        await tx.execute(insert(task_event), rows)
-
-
 async def read_events(tx: AsyncConnection, task_id: UUID, from_seq: int) -> list[Event]:
     """Archived events from a number on, in order; some chunks at a time."""
     query = (
@@ -271,43 +282,30 @@ async def read_events_back(tx: AsyncConnection, task_id: UUID, to_seq: int) -> l
     return [event for chunk in chunks for event in reversed(decode(chunk)) if event.first_seq <= to_seq]
 
 
-async def due(tx: AsyncConnection, limit: int) -> list[Task]:
-    """PENDING tasks whose time has come."""
-    query = (
-        select(*_BASIC)
-        .where(task.c.state == int(TaskState.PENDING), task.c.due_time <= database_now())
-        .order_by(task.c.due_time)
-        .limit(limit)
-    )
-    return [_task(row) for row in await tx.execute(query)]
-
-
-async def unhinted(tx: AsyncConnection, silence: timedelta, limit: int) -> list[tuple[UUID, int, str, str]]:
-    """QUEUED tasks whose queue was not told of them lately: id, attempt, queue, pack."""
-    query = (
-        select(task.c.id, task.c.attempt, task.c.queue, task.c.pack)
-        .where(task.c.state == int(TaskState.QUEUED), task.c.hint_time <= now_plus(-silence))
-        .order_by(task.c.hint_time)
-        .limit(limit)
-    )
-    return [(row.id, row.attempt, row.queue, row.pack) for row in await tx.execute(query)]
-
-
-async def note_hints(tx: AsyncConnection, task_ids: list[UUID]) -> None:
-    """Note that the queue was told of some tasks just now."""
-    await tx.execute(update(task).where(task.c.id.in_(sorted(task_ids))).values(hint_time=database_now()))
-
-
 async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
-    """Tasks held by workers that are lost or have stopped: id and attempt."""
-    gone = select(worker.c.id).where(worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value]))
+    """Tasks held by workers that are lost or have stopped: id and attempt.
+
+    One that is being cancelled is ended for good by this: it waits until nothing of it can run.
+    """
+    gone = worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value])
+    certain = (worker.c.state == WorkerState.STOPPED.value) | (worker.c.lease_expire < now_plus(-CONFIRM))
     query = (
         select(task.c.id, task.c.attempt)
-        .where(task.c.worker_id.in_(gone), _HELD)
+        .join(worker, worker.c.id == task.c.worker_id)
+        .where(gone, _CLAIMED, (task.c.state == int(TaskState.RUNNING)) | certain)
         .order_by(task.c.id)
         .limit(limit)
     )
     return [(row.id, row.attempt) for row in await tx.execute(query)]
+
+
+async def held_by(tx: AsyncConnection, worker_ids: list[UUID]) -> dict[UUID, list[UUID]]:
+    """The tasks that each of some workers holds."""
+    held: dict[UUID, list[UUID]] = {}
+    query = select(task.c.worker_id, task.c.id).where(task.c.worker_id.in_(worker_ids), _CLAIMED)
+    for row in await tx.execute(query.order_by(task.c.id)):
+        held.setdefault(row.worker_id, []).append(row.id)
+    return held
 
 
 async def cancelling(tx: AsyncConnection, worker_id: UUID) -> list[UUID]:
@@ -335,13 +333,29 @@ async def oldest_queued(tx: AsyncConnection) -> timedelta | None:
     return None if row is None else timedelta(microseconds=max(0, row))
 
 
-def new_row(values: dict[str, Any], due_time: datetime) -> dict[str, Any]:
-    """The row of a task that nobody has touched yet."""
+def new_row(values: dict[str, Any], due_time: datetime | None) -> dict[str, Any]:
+    """The row of a task that nobody has touched yet; without a due time it waits for something else."""
+    due = NEVER if due_time is None else micros(due_time)
     return values | {
         "attempt": 0,
         "charged": 0,
-        "due_time": micros(due_time),
-        "hint_time": micros(due_time),
+        "crashes": 0,
+        "needed": False,
+        "due_time": due,
+        "hint_time": due,
         "reserved_seq": 0,
         "is_delete": False,
     }
+
+
+async def remove(tx: AsyncConnection, task_ids: list[UUID]) -> None:
+    """Remove ended tasks with all that belongs to them."""
+    for table, column in (
+        (task_event, task_event.c.task_id),
+        (attempt, attempt.c.task_id),
+        (task_label, task_label.c.task_id),
+        (task_dependency, task_dependency.c.task_id),
+        (task_stop, task_stop.c.task_id),
+        (task, task.c.id),
+    ):
+        await tx.execute(delete(table).where(column.in_(task_ids)))

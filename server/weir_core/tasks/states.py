@@ -29,6 +29,19 @@ class TaskState(IntEnum):
     CANCELLED = 7
 
 
+class Priority(IntEnum):
+    """Classes of urgency, numbered as in the contract."""
+
+    LOW = 1
+    NORMAL = 2
+    HIGH = 3
+
+    @property
+    def turn(self) -> int:
+        """Its place in every order by urgency: 1 is served first."""
+        return 4 - self
+
+
 class FailureKind(IntEnum):
     """Why something failed, by who has to act; numbered as in the contract."""
 
@@ -54,6 +67,34 @@ class CancelPhase(IntEnum):
     SIGNALLED = 2
     KILLED = 3
     CONFIRMED = 4
+
+
+class TimeoutKind(IntEnum):
+    """Which time limit passed; numbered as in the contract."""
+
+    DEADLINE = 1
+    ATTEMPT = 2
+    STALL = 3
+
+
+class OnConflict(IntEnum):
+    """What happens at the limit of a concurrency key; numbered as in the contract."""
+
+    WAIT = 1
+    REJECT = 2
+    JOIN = 3
+    REPLACE = 4
+
+
+class Condition(IntEnum):
+    """How a task that is depended on must have ended; numbered as in the contract."""
+
+    SUCCEEDED = 1
+    ENDED = 2
+
+    def met_by(self, state: TaskState) -> bool:
+        """True where that end is what was asked for."""
+        return self is Condition.ENDED or state is TaskState.SUCCEEDED
 
 
 TERMINAL: Final = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})

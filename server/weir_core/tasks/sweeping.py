@@ -1,4 +1,4 @@
-"""What a scheduler mends: due tasks, lost hints, lost workers. Any number may sweep at once."""
+"""What a scheduler mends: lost hints, lost workers, tasks kept long enough. Any number may sweep at once."""
 
 import logging
 from datetime import timedelta
@@ -12,13 +12,14 @@ from weir_core.db import Database
 from weir_core.events import LiveEvents, Tail
 from weir_core.fleet import repository as fleet
 from weir_core.queue import Hint, Queue
-from weir_core.tasks import repository
+from weir_core.tasks import repository, waiting_repository
 from weir_core.tasks.encoding import dump_cancellation
+from weir_core.tasks.ending import Closed, close_attempt
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import Event, EventKind, Numbering, state_body
-from weir_core.tasks.execution import close
 from weir_core.tasks.models import Failure, Task
 from weir_core.tasks.outcomes import Ended
+from weir_core.tasks.promotion import Promotion
 from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
 
 _log = logging.getLogger(__name__)
@@ -31,48 +32,20 @@ _MEMORY: Final = timedelta(hours=1)
 class Sweeper:
     """Moves on what no worker holds."""
 
-    def __init__(self, db: Database, queue: Queue, live: LiveEvents) -> None:
+    def __init__(self, db: Database, queue: Queue, live: LiveEvents, promotion: Promotion) -> None:
         self._db = db
         self._queue = queue
         self._live = live
-
-    async def promote(self) -> int:
-        """Queue the PENDING tasks whose time has come; how many."""
-        moved: list[Task] = []
-
-        async def work(tx: AsyncConnection) -> dict[UUID, list[Event]]:
-            moved.clear()
-            chunks: dict[UUID, list[Event]] = {}
-            for found in sorted(await repository.due(tx, BATCH), key=lambda task: task.id):
-                current = await repository.lock(tx, found.id)
-                if current is None or current.state is not TaskState.PENDING:
-                    continue
-                numbering = Numbering(current.last_seq, current.attempt)
-                numbering.add(EventKind.STATE, state_body(TaskState.PENDING, TaskState.QUEUED))
-                values = {"state": int(TaskState.QUEUED), "last_seq": numbering.last_seq}
-                await repository.change(tx, current.id, values)
-                chunks[current.id] = numbering.events
-                moved.append(current)
-            await repository.note_hints(tx, list(chunks))
-            await repository.insert_events(tx, chunks)
-            return chunks
-
-        async with self._db.read() as tx:
-            if not await repository.due(tx, 1):
-                return 0
-        chunks = await self._db.write(work)
-        await self._queue.hint([Hint(task.id, task.attempt, task.queue, task.pack) for task in moved])
-        await self._announce(chunks)
-        return len(moved)
+        self._promotion = promotion
 
     async def hint_again(self) -> int:
         """Tell queues again of what waits in them for long; how many."""
         async with self._db.read() as tx:
-            waiting = await repository.unhinted(tx, _SILENCE, BATCH)
+            waiting = await waiting_repository.unhinted(tx, _SILENCE, BATCH)
         if not waiting:
             return 0
-        await self._db.write(lambda tx: repository.note_hints(tx, [found[0] for found in waiting]))
-        await self._queue.hint([Hint(*found) for found in waiting])
+        await self._db.write(lambda tx: waiting_repository.note_hints(tx, [row.id for row in waiting]))
+        await self._queue.hint([Hint(row.id, row.attempt, row.queue, row.pack, row.turn) for row in waiting])
         return len(waiting)
 
     async def lose_workers(self) -> int:
@@ -90,12 +63,20 @@ class Sweeper:
             try:
                 await self._take_over(task_id, attempt)
             except Fenced:
-                _log.info("task %s was moved on by another sweeper", task_id)
+                _log.info("task %s has moved on meanwhile", task_id)
         return len(abandoned)
 
     async def forget(self) -> None:
         """Remove the rows of workers that ended long ago."""
         await self._db.write(lambda tx: fleet.forget_workers(tx, _MEMORY))
+
+    async def remove_expired(self) -> int:
+        """Remove a batch of ended tasks whose time to be kept is over; how many."""
+        async with self._db.read() as tx:
+            expired = await waiting_repository.expired(tx, BATCH)
+        if expired:
+            await self._db.write(lambda tx: repository.remove(tx, sorted(expired)))
+        return len(expired)
 
     async def _take_over(self, task_id: UUID, attempt: int) -> None:
         async with self._db.read() as tx:
@@ -105,16 +86,18 @@ class Sweeper:
         # The stream is sealed before the row is read for good: nothing can be added in between.
         tail = await self._seal(found)
 
-        async def work(tx: AsyncConnection) -> tuple[Task, list[Event]]:
+        async def work(tx: AsyncConnection) -> Closed:
             current = await repository.lock(tx, task_id)
-            if current is None or current.attempt != attempt:
-                raise Fenced(f"attempt {attempt} of task {task_id} is not the newest one")
+            # A cancel that was asked for meanwhile has its own, longer wait.
+            if current is None or current.attempt != attempt or current.state is not found.state:
+                raise Fenced(f"attempt {attempt} of task {task_id} has moved on")
             events = _account(current, tail)
-            return await close(tx, task_id, attempt, events, Ended(failure=_lost(current)), fenced=False)
+            lost = Ended(failure=_lost(current), unseen=_unseen(current))
+            return await close_attempt(tx, task_id, attempt, events, lost, fenced=False)
 
-        task, events = await self._db.write(work)
-        _log.warning("task %s was taken from a lost worker: %s", task_id, task.state.name)
-        await self._announce({task_id: events})
+        closed = await self._db.write(work)
+        _log.warning("task %s was taken from a lost worker: %s", task_id, closed.task.state.name)
+        await self._promotion.after(closed)
         try:
             await self._live.drop(task_id, attempt)
         except (RedisError, OSError) as error:
@@ -125,13 +108,6 @@ class Sweeper:
             return await self._live.seal(found.id, found.attempt, found.last_seq)
         except (RedisError, OSError):
             return Tail([], whole=False)
-
-    async def _announce(self, chunks: dict[UUID, list[Event]]) -> None:
-        try:
-            for task_id, events in chunks.items():
-                await self._live.announce(task_id, events)
-        except (RedisError, OSError) as error:
-            _log.info("watchers were not told: %s", error)
 
 
 def _account(current: Task, tail: Tail) -> list[Event]:
@@ -148,6 +124,13 @@ def _account(current: Task, tail: Tail) -> list[Event]:
         numbering.add(EventKind.STATE, body)
         numbering.add(EventKind.CANCEL, dump_cancellation(requested))
     return numbering.events
+
+
+def _unseen(current: Task) -> str:
+    return (
+        f"not seen: worker {current.worker_id} is gone; its lease and {repository.CONFIRM.seconds} s have "
+        "passed, within which its processes are killed on its own machine"
+    )
 
 
 def _lost(current: Task) -> Failure:

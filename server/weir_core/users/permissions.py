@@ -39,8 +39,8 @@ ROLES: Final[Mapping[str, Role]] = {
         Role("admin", "Everything, people and keys included", frozenset({"*"})),
         Role(
             "operator",
-            "Reads and runs what there is, and sees how the system is",
-            _READ | _RUN | {"system.read"},
+            "Reads and runs what there is, and looks after workers and queues",
+            _READ | _RUN | {"system.read", "system.operate"},
         ),
         Role(
             "editor",

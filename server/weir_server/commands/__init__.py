@@ -1,1 +1,1 @@
-"""What operators run: each module is a command that joins `weir`."""
+"""What operators run: commands that join `weir`, and what `weir doctor` looks at."""

@@ -1,103 +1,100 @@
 """`weir doctor`: what is there, which versions, what is missing, what to do."""
 
-import asyncio
 import json
+import os
 import platform
-import shutil
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
 import click
 
 from weir_core.config import Settings
+from weir_server.commands import findings
+from weir_server.commands.findings import Finding
 
-_LEAST_FREE = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; `needed` is False for what Weir can do without."""
-
-    what: str
-    ok: bool
-    found: str
-    advice: str = ""
-    needed: bool = True
+_OLDEST_PYTHON: Final = (3, 11)
+_PACKAGES: Final = ("weir-sdk", "weir-server", "weir-workers", "grpcio", "sqlalchemy", "pyarrow")
+# Variables that are no settings of a process.
+_OTHERS: Final = ("ADMIN_PASSWORD", "API_KEY", "CA", "ENDPOINT", "PASSWORD", "TLS", "USER")
 
 
 @click.command()
+@click.option(
+    "--address",
+    envvar="WEIR_ENDPOINT",
+    default="",
+    help="HOST:PORT of the server to look at; default: WEIR_ENDPOINT, else WEIR_LISTEN.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def command(*, as_json: bool) -> None:
-    """Say what is there, what is missing, and what to do."""
-    findings = [*_packages(), _redis(), _database(Settings.load()), _disk(Settings.load()), _docker()]
-    for finding in findings:
-        if as_json:
-            click.echo(json.dumps(asdict(finding)))
-            continue
-        mark = "ok     " if finding.ok else "MISSING" if finding.needed else "-      "
-        click.echo(f"{mark}  {finding.what:<10} {finding.found}")
-        if finding.advice and not finding.ok:
-            click.echo(f"           {finding.advice}")
-    raise SystemExit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
+def command(address: str, *, as_json: bool) -> None:
+    """Say what is there, what is missing, and what to do; exit status 1 if something needed is missing."""
+    well = True
+    for finding in _findings(address):
+        well = well and (finding.ok or not finding.needed)
+        click.echo(_json(finding) if as_json else _line(finding))
+    raise SystemExit(0 if well else 1)
 
 
-def _packages() -> list[Finding]:
-    names = ("weir-sdk", "weir-server", "weir-workers", "grpcio", "sqlalchemy", "pyarrow")
-    told = ", ".join(f"{name} {version(name)}" for name in names)
-    return [
-        Finding("python", ok=True, found=platform.python_version()),
-        Finding("packages", ok=True, found=told),
-    ]
+def _findings(address: str) -> Iterator[Finding]:
+    yield _python()
+    yield _packages()
+    settings, finding = _settings()
+    yield finding
+    yield from _misspelt()
+    yield findings.database(settings)
+    yield findings.redis(settings)
+    yield findings.server(address or settings.listen)
+    yield findings.disk(settings)
+    yield findings.docker(os.environ.get("DOCKER_HOST", ""))
 
 
-def _redis() -> Finding:
-    from weir_server.embedded import redis
-    from weir_server.embedded.failures import UpFailed
+def _json(finding: Finding) -> str:
+    told = asdict(finding) | ({"advice": ""} if finding.ok else {})
+    return json.dumps(told, ensure_ascii=False)
 
+
+def _line(finding: Finding) -> str:
+    mark = "ok     " if finding.ok else "MISSING" if finding.needed else "-      "
+    told = f"{mark}  {finding.what:<10} {finding.found}"
+    return told if finding.ok else f"{told}\n           {finding.advice}"
+
+
+def _python() -> Finding:
+    ok = sys.version_info >= _OLDEST_PYTHON
+    return Finding("python", ok, platform.python_version(), "install Python 3.11 or newer")
+
+
+def _packages() -> Finding:
+    found: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "missing"
+    missing = [name for name, told in found.items() if told == "missing"]
+    told = ", ".join(f"{name} {told}" for name, told in found.items())
+    return Finding("packages", not missing, told, f"pip install {' '.join(missing)}")
+
+
+def _settings() -> tuple[Settings, Finding]:
+    """The settings, or the defaults where some of those given can't be."""
     try:
-        return Finding("redis", ok=True, found=str(redis.find_program().path))
-    except UpFailed as error:
-        return Finding("redis", ok=False, found="no program", advice=str(error))
+        return Settings.load(), Finding("settings", ok=True, found="all can be used")
+    except SystemExit as refused:
+        found = "; ".join(str(refused).splitlines())
+        finding = Finding("settings", ok=False, found=found, advice="correct or unset the variables named")
+        return Settings.model_construct(), finding
 
 
-def _database(settings: Settings) -> Finding:
-    url = settings.database_url.get_secret_value()
-    if not url:
-        found = "WEIR_DATABASE_URL is not set; `weir up` makes a SQLite file of its own"
-        return Finding("database", ok=True, found=found)
-    try:
-        return Finding("database", ok=True, found=asyncio.run(_revision(url)))
-    except Exception as error:  # noqa: BLE001 - whatever a driver raises is the finding
-        advice = "check WEIR_DATABASE_URL and that the database runs; then: weir db upgrade"
-        return Finding("database", ok=False, found=type(error).__name__, advice=advice)
-
-
-async def _revision(url: str) -> str:
-    from weir_core.db import Database, check
-
-    db = Database(url, pool_size=1)
-    try:
-        async with db.read() as tx:
-            kind = tx.dialect.name
-    finally:
-        await db.close()
-    await check(url)
-    return f"{kind}, its tables are up to date"
-
-
-def _disk(settings: Settings) -> Finding:
-    place = settings.data_dir.resolve()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    advice = "free some room, or set WEIR_DATA_DIR to a larger disk"
-    return Finding(
-        "disk", ok=free > _LEAST_FREE, found=f"{free / (1 << 30):.1f} GiB free at {place}", advice=advice
-    )
-
-
-def _docker() -> Finding:
-    there = Path("/var/run/docker.sock").exists()
-    found = "a socket is there" if there else "no socket; only container tasks need one"
-    return Finding("docker", ok=there, found=found, needed=False)
+def _misspelt() -> Iterator[Finding]:
+    """Variables that look like settings and are none: they would be passed over in silence."""
+    known = [f"WEIR_{name}" for name in (*map(str.upper, Settings.model_fields), *_OTHERS)]
+    for name in sorted(os.environ):
+        if name.startswith("WEIR_") and name not in known:
+            near = get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]}?" if near else "nothing reads it; unset it"
+            yield Finding("settings", ok=False, found=f"{name} is not known", advice=advice, needed=False)

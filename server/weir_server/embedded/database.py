@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from weir_server.embedded.failures import UpFailed
+
 _REVISION: Final = re.compile(r"^(?:down_)?revision\b[^=]*= *[\"']([^\"']+)[\"']", re.MULTILINE)
 _OWN: Final = re.compile(r"^revision\b[^=]*= *[\"']([^\"']+)[\"']", re.MULTILINE)
 
@@ -24,6 +26,10 @@ def is_prepared(database: Path) -> bool:
             users = connection.execute('SELECT 1 FROM "user" LIMIT 1').fetchone()
         except sqlite3.OperationalError:
             return False
+        except sqlite3.DatabaseError as error:
+            raise UpFailed(
+                f"{database}: {error}; put a copy of it back, or choose another --data-dir"
+            ) from error
     return users is not None and stands == _newest()
 
 

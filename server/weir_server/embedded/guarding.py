@@ -39,6 +39,8 @@ class Guard:
             self._process.stdin.write(line.encode())
         except OSError:
             # It was killed: a new one is told of all.
+            with suppress(OSError):
+                self._process.stdin.close()
             self._process.wait()
             self._process = self._start()
 

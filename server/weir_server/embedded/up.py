@@ -28,6 +28,7 @@ from weir_server.embedded.guarding import Guard
 # Beyond the drain grace, for closing what is open.
 _STOP_SECONDS: Final = 5.0
 _MIGRATE_SECONDS: Final = 300.0
+_LARGEST_PORT: Final = 65_535
 # These name other servers than the ones that are started here.
 _OURS: Final = ("WEIR_DATABASE_URL", "WEIR_REDIS_URL")
 
@@ -60,6 +61,8 @@ class Up:
         """Run until SIGTERM or SIGINT; a second one ends all at once."""
         stop = _signals(self._kill)
         _check_environment()
+        # What is kept is its owner's, also where the folder was there before and others may look into it.
+        os.umask(0o077)
         self._folder.make()
         self._folder.hold()
         sockets = self._folder.socket_folder()
@@ -88,7 +91,7 @@ class Up:
         self._children = list(made.values())
         cache, scheduler = made.pop("redis"), made.pop("scheduler")
         await cache.start()
-        await asyncio.gather(cache.first_ready(), self._prepare(environment))
+        await asyncio.gather(cache.first_ready(), self._prepare(environment, guard))
         for child in made.values():
             await child.start()
         self._note()
@@ -127,7 +130,7 @@ class Up:
             environment["WEIR_INSECURE"] = "true"
         return environment
 
-    async def _prepare(self, environment: dict[str, str]) -> None:
+    async def _prepare(self, environment: dict[str, str], guard: Guard) -> None:
         """Migrate and make the first user, where that has not been done."""
         if is_prepared(self._folder.database):
             return
@@ -138,13 +141,16 @@ class Up:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env={**environment, "WEIR_ADMIN_PASSWORD": password},
+            start_new_session=True,
         )
+        guard.add(process.pid)
         try:
             async with asyncio.timeout(_MIGRATE_SECONDS):
                 said, _ = await process.communicate()
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
+            guard.remove(process.pid)
         if process.returncode:
             raise UpFailed(f"the database could not be prepared:\n{said.decode(errors='replace')[-2000:]}")
         if not os.environ.get("WEIR_ADMIN_PASSWORD"):
@@ -174,7 +180,8 @@ class Up:
 def free_port(listen: str) -> str:
     """The address with a port that is free now: the one in it, or for 0 one of the system's choice."""
     host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdigit() or not host:
+    # Too large a port is wrapped in silence by who resolves it.
+    if not colon or not port.isdecimal() or int(port) > _LARGEST_PORT or not host:
         raise UpFailed(f"--listen {listen!r} is no HOST:PORT, such as 127.0.0.1:7443")
     bare = host.strip("[]")
     try:
@@ -206,7 +213,11 @@ def _drain_grace() -> float:
     # Loaded here, where nobody waits for it.
     from weir_core.config import Settings
 
-    return Settings().drain_grace.total_seconds()
+    try:
+        return Settings().drain_grace.total_seconds()
+    except ValueError:
+        # A setting that can't be: the children have said so and ended.
+        return 0.0
 
 
 def _signals(second: Callable[[], None]) -> asyncio.Task[bool]:

@@ -3,24 +3,21 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Final
 
 import grpc
 
-from weir_server.interceptors.call import Call
+from weir_server.interceptors.call import Call, Proceed
 
 _log = logging.getLogger("weir.access")
 _QUIET: Final = ("/grpc.health.", "/grpc.reflection.")
 
 
-@asynccontextmanager
-async def access_log(call: Call) -> AsyncGenerator[None]:
+async def access_log(call: Call, proceed: Proceed) -> bytes | None:
     """Writes the line when the call has ended."""
     started = time.monotonic()
     try:
-        yield
+        return await proceed(call)
     except asyncio.CancelledError:
         call.code = grpc.StatusCode.CANCELLED
         raise

@@ -1,12 +1,10 @@
 """Bounds the calls that run at a time, streams apart from the rest; a draining server takes none."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
 from weir_core.errors import Draining, RateLimited
-from weir_server.interceptors.call import Call
+from weir_server.interceptors.call import Call, Proceed
 
 UNARY_CALLS: Final = 400
 STREAMS: Final = 8000
@@ -24,8 +22,7 @@ class Admission:
         """Take no more calls."""
         self._draining = True
 
-    @asynccontextmanager
-    async def admit(self, call: Call) -> AsyncGenerator[None]:
+    async def admit(self, call: Call, proceed: Proceed) -> bytes | None:
         """A place for the call, or an error."""
         if self._draining:
             raise Draining("this server shuts down; another one takes the call")
@@ -33,6 +30,6 @@ class Admission:
             raise RateLimited("this server has too many calls; try again in a moment", timedelta(seconds=1))
         self._running[call.streams] += 1
         try:
-            yield
+            return await proceed(call)
         finally:
             self._running[call.streams] -= 1

@@ -1,14 +1,12 @@
 """Finds out who calls, and tells it to what runs inside of the call."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 from weir_core.errors import CredentialsMissing
 from weir_core.principals import Caller
 from weir_core.users.authentication import Authenticator
 from weir_server.interceptors.access import Access
-from weir_server.interceptors.call import Call
+from weir_server.interceptors.call import Call, Proceed
 
 _current: ContextVar[Call] = ContextVar("call")
 
@@ -33,10 +31,9 @@ class Authentication:
         self._authenticator = authenticator
         self._access = access
 
-    @asynccontextmanager
-    async def identify(self, call: Call) -> AsyncGenerator[None]:
+    async def identify(self, call: Call, proceed: Proceed) -> bytes | None:
         """Sets the caller, but for methods that are open to all."""
         _current.set(call)
         if call.known and not self._access.rule(call.method).anonymous:
             call.caller = await self._authenticator.authenticate(call.metadata.get("authorization", ""))
-        yield
+        return await proceed(call)

@@ -1,8 +1,7 @@
 """One call, as the interceptors see it, whatever its kind."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -15,7 +14,13 @@ from weir_core.principals import Caller
 
 _SMALL: Final = 256 * 1024
 # An input may have 1 MiB as JSON, and twice that as a Struct.
-_LARGE: Final = {"/weir.v1.TaskService/SubmitTask": 3 * 1024 * 1024}
+_LARGE: Final = {
+    "/weir.v1.TaskService/SubmitTask": 3 * 1024 * 1024,
+    "/weir.v1.TaskService/SubmitTasks": 3 * 1024 * 1024 + 64 * 1024,
+    "/weir.v1.TaskService/RetryTask": 3 * 1024 * 1024,
+    "/weir.v1.TaskService/CreateSchedule": 3 * 1024 * 1024,
+    "/weir.v1.TaskService/UpdateSchedule": 3 * 1024 * 1024,
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +32,8 @@ class Call:
     decode: Callable[[bytes], Any]
     raw: bytes | None
     streams: bool
+    # Where a stream of requests comes.
+    requests: AsyncIterator[bytes] | None = None
     known: bool = True
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     caller: Caller | None = None
@@ -68,5 +75,10 @@ class Call:
         return self.caller and self.caller.principal.id
 
 
-Step = Callable[[Call], AbstractAsyncContextManager[None]]
+Proceed = Callable[[Call], Awaitable[bytes | None]]
+"""The rest of a call: the response's bytes, or None where they were written one by one."""
+
+Step = Callable[[Call, Proceed], Awaitable[bytes | None]]
+"""One interceptor: does its part around `proceed`."""
+
 Steps = Sequence[Step]

@@ -2,13 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from weir_server.interceptors.call import Call
+from weir_server.interceptors.call import Call, Proceed
 
 
 class Metrics:
@@ -24,15 +22,14 @@ class Metrics:
         )
         self._open = Gauge("weir_open_calls", "Calls that run", ["kind"], registry=self.registry)
 
-    @asynccontextmanager
-    async def count(self, call: Call) -> AsyncGenerator[None]:
+    async def count(self, call: Call, proceed: Proceed) -> bytes | None:
         """Counts a call, under one name for all unknown methods."""
         method = call.method if call.known else "unknown"
         running = self._open.labels("stream" if call.streams else "unary")
         running.inc()
         started = time.monotonic()
         try:
-            yield
+            return await proceed(call)
         except asyncio.CancelledError:
             call.code = grpc.StatusCode.CANCELLED
             raise

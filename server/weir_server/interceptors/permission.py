@@ -5,14 +5,11 @@ through to whoever holds the permission anywhere; the domain then looks at the
 project of what it finds.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
 from weir_core.errors import PermissionMissing
 from weir_core.principals import Caller
 from weir_core.users.permissions import ALL_PROJECTS
 from weir_server.interceptors.access import Access, Rule
-from weir_server.interceptors.call import Call
+from weir_server.interceptors.call import Call, Proceed
 
 
 class Permission:
@@ -21,15 +18,14 @@ class Permission:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    @asynccontextmanager
-    async def require(self, call: Call) -> AsyncGenerator[None]:
+    async def require(self, call: Call, proceed: Proceed) -> bytes | None:
         """Raises PermissionMissing, or does nothing."""
         if call.known:
             rule = self._access.rule(call.method)
             if rule.permission and call.caller is not None and not _names_self(rule, call):
                 call.project = rule.project(call.message)
                 check(rule, call.caller, call.project)
-        yield
+        return await proceed(call)
 
     def recheck(self, call: Call, caller: Caller) -> None:
         """The same for a stream that runs, with the rights of this moment."""

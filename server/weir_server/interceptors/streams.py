@@ -5,13 +5,11 @@ A stream's access token may run out; its session, key or rights may not end.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from weir_core.errors import Draining, PermissionMissing, Unauthenticated, WeirError
 from weir_core.users.authentication import Authenticator
-from weir_server.interceptors.call import Call
+from weir_server.interceptors.call import Call, Proceed
 from weir_server.interceptors.permission import Permission
 
 # Every 2 s at the latest, with the age of what the authenticator remembers.
@@ -28,15 +26,13 @@ class OpenStreams:
         self._permission = permission
         self._open: set[Call] = set()
 
-    @asynccontextmanager
-    async def track(self, call: Call) -> AsyncGenerator[None]:
+    async def track(self, call: Call, proceed: Proceed) -> bytes | None:
         """Keeps an eye on a stream until it ends."""
         if not call.streams:
-            yield
-            return
+            return await proceed(call)
         self._open.add(call)
         try:
-            yield
+            return await proceed(call)
         finally:
             self._open.discard(call)
 

@@ -1,14 +1,12 @@
 """Holds every request against the rules that stand on its fields in the contract."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import protovalidate
 from google.protobuf.message import Message
 
 from weir_core.errors import InvalidArgument, Violation
-from weir_server.interceptors.call import Call
+from weir_server.interceptors.call import Call, Proceed
 from weir_server.interceptors.json_values import check_json
 
 _SHOWN: Final = 60
@@ -20,12 +18,11 @@ class Validation:
     def __init__(self) -> None:
         self._validator = protovalidate.Validator()
 
-    @asynccontextmanager
-    async def validate(self, call: Call) -> AsyncGenerator[None]:
+    async def validate(self, call: Call, proceed: Proceed) -> bytes | None:
         """Raises InvalidArgument with a violation for each field that breaks a rule."""
         if call.known and call.message is not None:
             self.check(call.message)
-        yield
+        return await proceed(call)
 
     def check(self, request: Message, root: str = "") -> None:
         """The same for a message alone; `root` is where it stands in its request."""
@@ -39,7 +36,7 @@ class Validation:
 def _violation(request: Message, found: Any, root: str) -> Violation:
     path, hidden = root, False
     kind: Any = request.DESCRIPTOR
-    # A rule about a message as a whole names no field.
+    # A rule of the message as a whole names no field.
     for element in found.proto.field.elements if found.proto.field else ():
         field = kind.fields_by_name.get(element.field_name) if kind else None
         hidden = hidden or bool(field and field.GetOptions().debug_redact)

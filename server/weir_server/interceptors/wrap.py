@@ -2,19 +2,19 @@
 
 gRPC hands over bytes and takes bytes: reading the request and writing the
 response happen inside the interceptors, so that what goes wrong there is an
-error like any other. An interceptor is a context manager around the handler;
+error like any other. An interceptor is a function around the rest of the call;
 the first of the list is the outermost.
 """
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from typing import Any, Final, TypeAlias, cast
 
 import grpc
 
 from weir_core.errors import WeirError
-from weir_server.interceptors.call import Call, Steps
+from weir_server.interceptors.call import Call, Proceed, Step, Steps
 
 _LARGEST_RESPONSE: Final = 3 * 1024 * 1024 + 64 * 1024
 
@@ -55,50 +55,64 @@ class Wrap(grpc.aio.ServerInterceptor):
         encode = _checked(method, handler.response_serializer or bytes)
         run = _behaviour(handler)
 
-        async def answer(request: Any, context: Any) -> bytes:
-            call = _call(method, context, decode, request, streams=False)
-            async with AsyncExitStack() as stack:
-                await self._enter(stack, call)
-                return encode(await run(_request(call, request), context))
-            raise AssertionError("an interceptor swallowed an error")
+        async def respond(call: Call) -> bytes:
+            return encode(await run(_request(call), call.context))
 
-        async def stream(request: Any, context: Any) -> None:
-            call = _call(method, context, decode, request, streams=True)
-            async with AsyncExitStack() as stack:
-                await self._enter(stack, call)
-                responses = await stack.enter_async_context(aclosing(run(_request(call, request), context)))
+        async def write(call: Call) -> None:
+            async with aclosing(run(_request(call), call.context)) as responses:
                 async for response in responses:
                     # Not `yield`: a caller that is gone must end this coroutine at once, in its own task.
-                    await context.write(encode(response))
+                    await call.context.write(encode(response))
+
+        one, many = self._around(respond), self._around(write)
+
+        async def answer(request: Any, context: Any) -> bytes | None:
+            return await one(_call(method, context, decode, request, streams=False))
+
+        async def stream(request: Any, context: Any) -> None:
+            await many(_call(method, context, decode, request, streams=True))
 
         return _handler(handler, answer, stream)
 
     def _unknown(self, method: str) -> Handler:
-        async def refuse(_requests: Any, context: Any) -> None:
+        async def refuse(_call: Call) -> None:
+            raise MethodUnknown(f"there is no method {method[:200]!r}; reflection lists those there are")
+
+        refused = self._around(refuse)
+
+        async def stream(_requests: Any, context: Any) -> None:
             call = _call(method, context, bytes, None, streams=True)
             call.known = False
-            async with AsyncExitStack() as stack:
-                await self._enter(stack, call)
-                raise MethodUnknown(f"there is no method {method[:200]!r}; reflection lists those there are")
+            await refused(call)
 
         # A stream of requests fits whatever the caller sends.
-        return grpc.stream_stream_rpc_method_handler(cast("Any", refuse))
+        return grpc.stream_stream_rpc_method_handler(cast("Any", stream))
 
-    async def _enter(self, stack: AsyncExitStack, call: Call) -> None:
-        for step in self._steps:
-            await stack.enter_async_context(step(call))
+    def _around(self, inner: Proceed) -> Proceed:
+        """The handler with all steps around it."""
+        for step in reversed(self._steps):
+            inner = _outside(step, inner)
+        return inner
+
+
+def _outside(step: Step, inner: Proceed) -> Proceed:
+    return lambda call: step(call, inner)
 
 
 def _call(method: str, context: Any, decode: Callable[[bytes], Any], request: Any, *, streams: bool) -> Call:
     metadata = {
         str(key): value for key, value in context.invocation_metadata() or () if isinstance(value, str)
     }
-    raw = request if isinstance(request, bytes) else None
-    return Call(method, context, decode, raw, streams, metadata=metadata)
+    call = Call(method, context, decode, None, streams, metadata=metadata)
+    if isinstance(request, bytes):
+        call.raw = request
+    else:
+        call.requests = request
+    return call
 
 
-def _request(call: Call, request: Any) -> Any:
-    return call.message if isinstance(request, bytes) else _messages(call, request)
+def _request(call: Call) -> Any:
+    return call.message if call.requests is None else _messages(call, call.requests)
 
 
 async def _messages(call: Call, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:

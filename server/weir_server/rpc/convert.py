@@ -1,11 +1,12 @@
 """What all services convert: times, durations, JSON, principals."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
@@ -39,9 +40,7 @@ def instant(message: Message, field: str, root: str = "") -> datetime | None:
     try:
         return getattr(message, field).ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise InvalidArgument.at(
-            f"{root}.{field}".lstrip("."), "must be a time of the years 1 to 9999"
-        ) from None
+        raise _unreadable(root, field, "must be a time of the years 1 to 9999") from None
 
 
 def duration(value: timedelta | None) -> Duration | None:
@@ -60,9 +59,7 @@ def span(message: Message, field: str, root: str = "") -> timedelta | None:
     try:
         return getattr(message, field).ToTimedelta()
     except (ValueError, OverflowError):
-        raise InvalidArgument.at(
-            f"{root}.{field}".lstrip("."), "is no length of time that can be kept"
-        ) from None
+        raise _unreadable(root, field, "is no length of time that can be kept") from None
 
 
 def struct(value: dict[str, Any] | None) -> Struct | None:
@@ -73,6 +70,16 @@ def struct(value: dict[str, Any] | None) -> Struct | None:
 def json_object(message: Struct) -> dict[str, Any]:
     """The object in a Struct; whole numbers come back as integers."""
     return _whole(MessageToDict(message))
+
+
+def masked(mask: FieldMask, known: Collection[str]) -> frozenset[str]:
+    """The fields that an update names; `*` stands for all that can be changed."""
+    for place, path in enumerate(mask.paths):
+        if path != "*" and path not in known:
+            raise InvalidArgument.at(
+                f"update_mask.paths[{place}]", f"must be one of {', '.join(known)} or *, not {path!r}"
+            )
+    return frozenset(known) if "*" in mask.paths else frozenset(mask.paths)
 
 
 def principal(value: Principal) -> common_pb2.Principal:
@@ -89,6 +96,10 @@ def address(context: Any) -> str:
     """The address that a call comes from, without its port."""
     kind, _, rest = unquote(context.peer()).partition(":")
     return rest.rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else kind
+
+
+def _unreadable(root: str, field: str, description: str) -> InvalidArgument:
+    return InvalidArgument.at(f"{root}.{field}" if root else field, description)
 
 
 def _safe(value: Any) -> Any:

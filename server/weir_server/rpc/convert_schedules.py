@@ -11,7 +11,7 @@ from weir.v1 import schedule_pb2, task_pb2
 from weir_core.fleet.models import TaskType
 from weir_core.schedules.models import Fire, MissedPolicy, NewSchedule, OverlapPolicy, Schedule
 from weir_core.schedules.times import Timing
-from weir_core.tasks.service import NewTask
+from weir_core.tasks.submitting import NewTask
 from weir_core.users.permissions import DEFAULT_PROJECT
 from weir_server.rpc import convert_tasks
 from weir_server.rpc.convert import duration, instant, principal, span, timestamp, timestamps

@@ -7,11 +7,9 @@ from weir.v1 import task_service_pb2 as pb
 from weir_core.errors import InvalidArgument
 from weir_core.fleet.models import TaskType
 from weir_core.ids import parse_id
-from weir_core.paging import PageTokens
+from weir_core.runtime import Runtime
 from weir_core.schedules.models import NewSchedule, Schedule
-from weir_core.schedules.scheduling import Scheduling
 from weir_core.schedules.triggering import Span
-from weir_core.tasks.service import TaskService
 from weir_server.interceptors.authentication import caller
 from weir_server.interceptors.validation import Validation
 from weir_server.rpc import convert_schedules as convert
@@ -24,12 +22,12 @@ _PREVIEWED: Final = 10
 class ScheduleCalls:
     """What TaskService does for schedules."""
 
-    def __init__(self, scheduling: Scheduling, tasks: TaskService, pages: PageTokens) -> None:
-        self._schedules = scheduling.schedules
-        self._trigger = scheduling.trigger
-        self._tasks = tasks
-        self._pages = pages
-        self._validation = Validation()
+    def __init__(self, runtime: Runtime, validation: Validation) -> None:
+        self._schedules = runtime.scheduling.schedules
+        self._trigger = runtime.scheduling.trigger
+        self._tasks = runtime.tasks
+        self._pages = runtime.pages
+        self._validation = validation
 
     async def create(self, request: pb.CreateScheduleRequest) -> pb.CreateScheduleResponse:
         kind = await self._kind(request.schedule)
@@ -46,10 +44,10 @@ class ScheduleCalls:
         scope = f"ListSchedules {caller().principal.id} {request.filter}"
         page = self._pages.page(request.page_size, request.page_token, scope)
         found = await self._schedules.list_schedules(caller(), page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda each: [each.wanted.name, str(each.id)])
-        return pb.ListSchedulesResponse(
-            schedules=[convert.schedule(each) for each in shown], next_page_token=token
+        schedules, token = self._pages.cut(
+            found, page, scope, lambda each: [each.wanted.name, str(each.id)], convert.schedule
         )
+        return pb.ListSchedulesResponse(schedules=schedules, next_page_token=token)
 
     async def update(self, request: pb.UpdateScheduleRequest) -> pb.UpdateScheduleResponse:
         schedule_id = parse_id("schedule.id", request.schedule.id)

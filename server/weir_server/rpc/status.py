@@ -24,6 +24,7 @@ CODES: Final[Mapping[type[WeirError], StatusCode]] = {
     errors.RequestIdReused: StatusCode.ALREADY_EXISTS,
     errors.StateConflict: StatusCode.FAILED_PRECONDITION,
     errors.InUse: StatusCode.FAILED_PRECONDITION,
+    errors.EtagMismatch: StatusCode.ABORTED,
     errors.Conflict: StatusCode.ABORTED,
     errors.RateLimited: StatusCode.RESOURCE_EXHAUSTED,
     errors.QuotaExceeded: StatusCode.RESOURCE_EXHAUSTED,

@@ -3,58 +3,78 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
+from google.rpc import status_pb2
 
 from weir.v1 import common_pb2, task_pb2, task_service_pb2_grpc
 from weir.v1 import task_service_pb2 as pb
-from weir_core.fleet.service import FleetService
+from weir_core import logs
+from weir_core.errors import InvalidArgument, WeirError
+from weir_core.filtering import parse, to_sql
 from weir_core.ids import parse_id
-from weir_core.paging import PageTokens
-from weir_core.tasks.history import EventFilter, History
-from weir_core.tasks.service import TaskService
+from weir_core.paging import fitting
+from weir_core.runtime import Runtime
+from weir_core.tasks.explaining import Explaining
+from weir_core.tasks.history import EventFilter
+from weir_core.tasks.revising import Revising
+from weir_core.tasks.service import FILTERS, Request, Submitted
 from weir_core.tasks.states import TERMINAL
-from weir_core.tasks.watching import WatchHub
 from weir_server.interceptors.authentication import caller, stands_on
+from weir_server.interceptors.validation import Validation
 from weir_server.rpc import convert_tasks
 from weir_server.rpc.convert import span, timestamp
 from weir_server.rpc.schedule_calls import ScheduleCalls
+from weir_server.rpc.status import answer_to
 
 _QUIET_SECONDS: Final = 9.0
+# Tasks of a page in the FULL view: each may bring an input and an output of 1 MiB, to be read at once.
+_WHOLE: Final = 20
 
 
 class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
-    """Submit, follow and cancel tasks; schedules."""
+    """Submit, follow and cancel tasks."""
 
-    def __init__(
-        self,
-        tasks: TaskService,
-        fleet: FleetService,
-        hub: WatchHub,
-        history: History,
-        pages: PageTokens,
-        *,
-        schedules: ScheduleCalls,
-    ) -> None:
-        self._tasks = tasks
-        self._fleet = fleet
-        self._hub = hub
-        self._history = history
-        self._schedules = schedules
-        self._pages = pages
+    def __init__(self, runtime: Runtime, validation: Validation) -> None:
+        self._tasks = runtime.tasks
+        self._stopping = runtime.stopping
+        self._revising = Revising(runtime.db, runtime.promotion)
+        self._explaining = Explaining(runtime.db, runtime.tasks)
+        self._fleet = runtime.fleet
+        self._hub = runtime.hub
+        self._history = runtime.history
+        self._pages = runtime.pages
+        self._validation = validation
+        self._schedules = ScheduleCalls(runtime, validation)
 
     async def SubmitTask(self, request: pb.SubmitTaskRequest, context: Any) -> pb.SubmitTaskResponse:
-        kind = await self._tasks.newest_type(request.spec.type)
-        new = convert_tasks.new_task(request.project, request.spec, kind, _content(request))
+        wanted = await self._request(request)
         made = await self._tasks.submit(
-            caller(), new, kind, request.request_id, validate_only=request.validate_only
+            caller(), wanted.new, wanted.kind, wanted.request_id, validate_only=request.validate_only
         )
         task = convert_tasks.task(made.task, full=False)
         if request.validate_only:
             task.id = ""
         return pb.SubmitTaskResponse(task=task, created=made.created, warnings=made.warnings)
+
+    async def SubmitTasks(self, request: pb.SubmitTasksRequest, context: Any) -> pb.SubmitTasksResponse:
+        results: dict[int, pb.SubmitTasksResponse.Result] = {}
+        wanted: dict[int, Request] = {}
+        for place, each in enumerate(request.requests):
+            try:
+                if each.validate_only:
+                    raise InvalidArgument.at("validate_only", "must be false in a batch")
+                wanted[place] = await self._request(each)
+            except WeirError as error:
+                results[place] = _refused(error)
+        made = await self._tasks.submit_many(caller(), list(wanted.values()))
+        for place, each in zip(wanted, made, strict=True):
+            results[place] = _refused(each) if isinstance(each, WeirError) else _submitted(each)
+        return pb.SubmitTasksResponse(results=[results[place] for place in range(len(request.requests))])
 
     async def GetTask(self, request: pb.GetTaskRequest, context: Any) -> pb.GetTaskResponse:
         task_id = parse_id("task_id", request.task_id)
@@ -70,15 +90,15 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         scope = f"ListTasks {caller().principal.id} {request.filter}"
         page = self._pages.page(request.page_size, request.page_token, scope)
         full = request.view == pb.TASK_VIEW_FULL
+        page = replace(page, size=min(page.size, _WHOLE)) if full else page
         found = await self._tasks.list_tasks(caller(), page, request.filter, full=full)
-        shown, token = self._pages.cut(found, page, scope, lambda task: [str(task.id)])
-        return pb.ListTasksResponse(
-            tasks=[convert_tasks.task(task, full=full) for task in shown], next_page_token=token
-        )
+        made = partial(convert_tasks.task, full=full)
+        tasks, token = self._pages.cut(found, page, scope, lambda task: [str(task.id)], made)
+        return pb.ListTasksResponse(tasks=tasks, next_page_token=token)
 
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Any) -> pb.CancelTaskResponse:
         task_id = parse_id("task_id", request.task_id)
-        found = await self._tasks.cancel(caller(), task_id, request.reason, span(request, "grace"))
+        found = await self._stopping.cancel(caller(), task_id, request.reason, span(request, "grace"))
         wait = span(request, "wait")
         if wait and found.state not in TERMINAL:
             await self._hub.wait(task_id, wait.total_seconds(), lambda head: head.state in TERMINAL)
@@ -86,6 +106,36 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         return pb.CancelTaskResponse(
             cancellation=convert_tasks.cancellation(found), state=task_pb2.TaskState.ValueType(found.state)
         )
+
+    async def CancelTasks(self, request: pb.CancelTasksRequest, context: Any) -> pb.CancelTasksResponse:
+        count = await self._stopping.cancel_many(
+            caller(),
+            to_sql(parse(request.filter), FILTERS),
+            request.reason,
+            validate_only=request.validate_only,
+        )
+        return pb.CancelTasksResponse(task_count=count)
+
+    async def RetryTask(self, request: pb.RetryTaskRequest, context: Any) -> pb.RetryTaskResponse:
+        old = await self._tasks.get_ended(caller(), parse_id("task_id", request.task_id))
+        spec = convert_tasks.spec_anew(old, request.spec, request.update_mask)
+        self._validation.check(pb.SubmitTaskRequest(spec=spec))
+        kind = await self._tasks.newest_type(spec.type)
+        new = convert_tasks.new_task(old.project, spec, kind, _content(request), retry_of=old.id)
+        made = await self._tasks.submit(caller(), new, kind, request.request_id, method="RetryTask")
+        return pb.RetryTaskResponse(task=convert_tasks.task(made.task, full=False))
+
+    async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Any) -> pb.UpdateTaskResponse:
+        task_id = parse_id("task.id", request.task.id)
+        wanted = convert_tasks.revision(request)
+        labels = request.task.spec.labels
+        self._validation.check(pb.SubmitTaskRequest(spec=task_pb2.TaskSpec(type="any", labels=labels)))
+        changed = await self._revising.update(caller(), task_id, wanted)
+        return pb.UpdateTaskResponse(task=convert_tasks.task(changed, full=False))
+
+    async def ExplainTask(self, request: pb.ExplainTaskRequest, context: Any) -> pb.ExplainTaskResponse:
+        found = await self._explaining.explain(caller(), parse_id("task_id", request.task_id))
+        return convert_tasks.explanation(found)
 
     async def WatchTask(
         self, request: pb.WatchTaskRequest, context: Any
@@ -119,19 +169,21 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         events, next_place = await self._history.page(
             task_id, place, page.size, wanted, descending=request.descending
         )
+        shown = fitting(convert_tasks.event(task_id, event) for event in events)
+        if len(shown) < len(events):
+            left_out = events[len(shown)]
+            next_place = left_out.seq if request.descending else left_out.first_seq
         return pb.ListTaskEventsResponse(
-            events=[convert_tasks.event(task_id, event) for event in events],
-            next_page_token=self._pages.make([next_place], scope) if next_place else "",
+            events=shown, next_page_token=self._pages.make([next_place], scope) if next_place else ""
         )
 
     async def ListTaskTypes(self, request: pb.ListTaskTypesRequest, context: Any) -> pb.ListTaskTypesResponse:
         scope = f"ListTaskTypes {caller().principal.id} {request.filter}"
         page = self._pages.page(request.page_size, request.page_token, scope)
         found = await self._fleet.list_types(page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda kind: [kind.name])
-        return pb.ListTaskTypesResponse(
-            task_types=[convert_tasks.task_type(kind, schemas=False) for kind in shown], next_page_token=token
-        )
+        made = partial(convert_tasks.task_type, schemas=False)
+        types, token = self._pages.cut(found, page, scope, lambda kind: [kind.name], made)
+        return pb.ListTaskTypesResponse(task_types=types, next_page_token=token)
 
     async def GetTaskType(self, request: pb.GetTaskTypeRequest, context: Any) -> pb.GetTaskTypeResponse:
         kind = await self._fleet.get_type(request.name)
@@ -167,6 +219,26 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.PreviewScheduleRequest, context: Any
     ) -> pb.PreviewScheduleResponse:
         return await self._schedules.preview(request)
+
+    async def _request(self, request: pb.SubmitTaskRequest) -> Request:
+        kind = await self._tasks.newest_type(request.spec.type)
+        parent = parse_id("parent_task_id", request.parent_task_id) if request.parent_task_id else None
+        content = _content(request)
+        new = convert_tasks.new_task(request.project, request.spec, kind, content, parent_id=parent)
+        return Request(new, kind, request.request_id)
+
+
+def _submitted(made: Submitted) -> pb.SubmitTasksResponse.Result:
+    # Of the spec only the type: a thousand whole ones would not fit.
+    task = convert_tasks.task(made.task, full=False)
+    task.spec.CopyFrom(task_pb2.TaskSpec(type=made.task.type))
+    answer = pb.SubmitTaskResponse(task=task, created=made.created, warnings=made.warnings)
+    return pb.SubmitTasksResponse.Result(submitted=answer)
+
+
+def _refused(error: WeirError) -> pb.SubmitTasksResponse.Result:
+    answer = answer_to(error, logs.request_id.get())
+    return pb.SubmitTasksResponse.Result(error=status_pb2.Status.FromString(answer.details))
 
 
 def _filter(request: pb.WatchTaskRequest | pb.ListTaskEventsRequest, attempt: int = 0) -> EventFilter:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.fixtures.scheduling import EVERY_MINUTE, EVERY_SECOND, Times
 from weir_core.paging import Page
@@ -308,7 +309,7 @@ class TestTroubles:
         await times.back(mine)
         await times.back(others)
 
-        async def hold(tx: repository.AsyncConnection) -> None:
+        async def hold(tx: AsyncConnection) -> None:
             await repository.lock(tx, others.id)
             await (await times.engine.another()).scheduling.firing.sweep()
 

@@ -50,7 +50,7 @@ class TestClaim:
     async def test_a_batch_takes_what_can_be_had(self, engine: Engine):
         worker = await engine.worker()
         tasks = [(await engine.submit()).task.id for _ in range(3)]
-        await engine.runtime.tasks.cancel(engine.caller, tasks[1], "", None)
+        await engine.runtime.stopping.cancel(engine.caller, tasks[1], "", None)
         claimed = await engine.runtime.execution.claim(tasks, worker, {"probe.echo": 1})
         assert {each.task.id for each in claimed} == {tasks[0], tasks[2]}
 
@@ -90,7 +90,7 @@ class TestFinish:
         task = await engine.runtime.execution.finish(claimed.log, Ended(failure=failure))
         assert task.state is TaskState.PENDING
         async with asyncio.timeout(10):
-            while not await engine.runtime.sweeper.promote():
+            while not await engine.runtime.promotion.due():
                 await asyncio.sleep(0.1)
         found = await engine.get(claimed.task.id)
         assert (found.state, found.charged, found.attempts[0].failure is not None) == (
@@ -101,7 +101,7 @@ class TestFinish:
 
     async def test_p04_a_success_after_the_request_stays_a_success(self, engine: Engine):
         claimed = await engine.claimed(await engine.worker())
-        await engine.runtime.tasks.cancel(engine.caller, claimed.task.id, "enough", None)
+        await engine.runtime.stopping.cancel(engine.caller, claimed.task.id, "enough", None)
         await engine.runtime.execution.advance(claimed.log, CancelPhase.SIGNALLED)
         await engine.runtime.execution.finish(claimed.log, Ended(output={}))
         found = await engine.get(claimed.task.id)
@@ -126,7 +126,7 @@ class TestTakeOver:
             await lose(engine)
             await engine.runtime.sweeper.take_over()
             async with asyncio.timeout(15):
-                while not await engine.runtime.sweeper.promote():
+                while not await engine.runtime.promotion.due():
                     await asyncio.sleep(0.1)
             await engine.runtime.execution.claim([claimed.task.id], await engine.worker(), {"probe.echo": 1})
         await lose(engine)
@@ -185,7 +185,7 @@ class TestTakeOver:
 
     async def test_p04_a_cancelled_task_of_a_lost_worker_is_confirmed(self, engine: Engine):
         claimed = await engine.claimed(await engine.worker())
-        await engine.runtime.tasks.cancel(engine.caller, claimed.task.id, "enough", None)
+        await engine.runtime.stopping.cancel(engine.caller, claimed.task.id, "enough", None)
         await lose(engine)
         await engine.runtime.sweeper.take_over()
         found = await engine.get(claimed.task.id)
@@ -227,13 +227,13 @@ class TestHints:
                 await reader.acknowledge(hints)
         await reader.close()
         async with Redis.from_url(redis_url) as redis:
-            assert await redis.xlen("weir:queue:default:probes") == 0
+            assert await redis.xlen("weir:queue:default:2:probes") == 0
 
     async def test_an_entry_that_is_not_weirs_is_removed(self, engine: Engine, redis_url: str):
         reader = engine.runtime.queue.reader(["default"], ["probes"])
         async with Redis.from_url(redis_url) as redis:
             for name, value in (("foreign", "1"), ("data", "no json"), ("data", '{"args": []}')):
-                await redis.xadd("weir:queue:default:probes", {name: value})
+                await redis.xadd("weir:queue:default:2:probes", {name: value})
             task = (await engine.submit()).task
             found: list[UUID] = []
             async with asyncio.timeout(10):
@@ -241,4 +241,4 @@ class TestHints:
                     found = [hint.task_id for hint in await reader.read(10)]
             await reader.close()
             assert found == [task.id]
-            assert await redis.xlen("weir:queue:default:probes") == 1
+            assert await redis.xlen("weir:queue:default:2:probes") == 1

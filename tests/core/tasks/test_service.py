@@ -16,8 +16,8 @@ from weir_core.errors import (
 from weir_core.paging import Page
 from weir_core.tasks.events import EventKind
 from weir_core.tasks.history import EventFilter
-from weir_core.tasks.service import NewTask
 from weir_core.tasks.states import CancelPhase, TaskState
+from weir_core.tasks.submitting import NewTask
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ class TestSubmit:
     async def test_a_time_in_the_future_waits(self, engine: Engine):
         made = await engine.submit(start_after=datetime.now(UTC) + timedelta(hours=1))
         assert made.task.state is TaskState.PENDING
-        assert await engine.runtime.sweeper.promote() == 0
+        assert await engine.runtime.promotion.due() == 0
 
     async def test_p13_without_the_permission_in_the_project_it_is_refused(self, engine: Engine):
         engine.caller = person(other={"tasks.submit"})
@@ -139,7 +139,7 @@ class TestList:
 class TestCancel:
     async def test_what_waits_is_cancelled_at_once_with_its_phases(self, engine: Engine):
         task = (await engine.submit()).task
-        ended = await engine.runtime.tasks.cancel(engine.caller, task.id, "enough", None)
+        ended = await engine.runtime.stopping.cancel(engine.caller, task.id, "enough", None)
         events, _ = await engine.runtime.history.page(task.id, 0, 50, EventFilter(), descending=False)
         assert ended.state is TaskState.CANCELLED
         assert [event.seq for event in events] == [1, 2, 3, 4]
@@ -151,16 +151,16 @@ class TestCancel:
 
     async def test_what_has_ended_stays_as_it_is(self, engine: Engine):
         task = (await engine.submit()).task
-        first = await engine.runtime.tasks.cancel(engine.caller, task.id, "enough", None)
-        again = await engine.runtime.tasks.cancel(engine.caller, task.id, "once more", None)
+        first = await engine.runtime.stopping.cancel(engine.caller, task.id, "enough", None)
+        again = await engine.runtime.stopping.cancel(engine.caller, task.id, "once more", None)
         assert again.cancellation == first.cancellation
 
     async def test_p13_reading_alone_does_not_suffice(self, engine: Engine):
         task = (await engine.submit()).task
         with pytest.raises(PermissionMissing):
-            await engine.runtime.tasks.cancel(person(default={"tasks.read"}), task.id, "", None)
+            await engine.runtime.stopping.cancel(person(default={"tasks.read"}), task.id, "", None)
         with pytest.raises(NotFound):
-            await engine.runtime.tasks.cancel(person(other={"tasks.*"}), task.id, "", None)
+            await engine.runtime.stopping.cancel(person(other={"tasks.*"}), task.id, "", None)
 
 
 class TestHistory:

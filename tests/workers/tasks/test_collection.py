@@ -13,8 +13,8 @@ from tests.fixtures.http_source import HttpSource, hang, raw, status
 from weir.task import TaskFailure
 from weir_core.collections.models import SyncMode
 from weir_core.tasks.errors import Fenced
-from weir_core.tasks.service import NewTask
 from weir_core.tasks.states import TaskState
+from weir_core.tasks.submitting import NewTask
 
 
 @pytest.fixture

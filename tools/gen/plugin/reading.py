@@ -75,7 +75,11 @@ class Contract:
     def _core(self, request: Descriptor) -> FieldDescriptor | None:
         """The one message that the request can't do without."""
         refused = self._refused_empty(request)
-        fields = [each for each in request.fields if each.name in refused and each.message_type]
+        fields = [
+            each
+            for each in request.fields
+            if each.name in refused and each.message_type and not each.is_repeated
+        ]
         inside = [each for each in fields if message_of(each).file.package == request.file.package]
         return inside[0] if len(inside) == 1 else None
 

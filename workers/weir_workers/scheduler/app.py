@@ -1,4 +1,4 @@
-"""The scheduler process: sweeps and fires until it is told to stop. Any number may run."""
+"""The scheduler process: sweeps until it is told to stop. Any number may run."""
 
 import asyncio
 import logging
@@ -12,7 +12,9 @@ from weir_core.config import Settings, require
 from weir_core.errors import WeirError
 from weir_core.ids import new_id
 from weir_core.runtime import Runtime
+from weir_core.tasks.promotion import BATCH
 from weir_workers.scheduler.fire import Fires
+from weir_workers.strays import kept_clear
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Runtime.open(settings) as runtime:
+    async with Runtime.open(settings) as runtime, kept_clear():
         works = (Sweeps(runtime, settings).run(), Fires(runtime.scheduling.firing).run())
         working = [asyncio.create_task(work) for work in works]
         waiting = asyncio.create_task(stop.wait())
@@ -73,13 +75,27 @@ class Sweeps:
         if time.monotonic() >= self._steady_since:
             await sweeper.lose_workers()
         await sweeper.take_over()
-        await sweeper.promote()
+        await self._move_on()
         await sweeper.hint_again()
         if time.monotonic() - self._seldom > _SELDOM:
             self._seldom = time.monotonic()
             await sweeper.forget()
+            while await sweeper.remove_expired() == BATCH:
+                pass
+            while await self._runtime.scheduling.firing.forget():
+                pass
             if self._files is None or self._files.done():
                 self._files = asyncio.create_task(self._sweep_files())
+
+    async def _move_on(self) -> None:
+        promotion = self._runtime.promotion
+        await self._runtime.stopping.carry_out()
+        await promotion.overdue()
+        await promotion.settle()
+        await promotion.open_gates()
+        # Many may come due at once: not one batch a sweep.
+        while await promotion.due() == BATCH:
+            pass
 
     async def _sweep_files(self) -> None:
         # Beside the other sweeps: many files take longer than a lost worker may wait.
