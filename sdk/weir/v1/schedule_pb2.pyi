@@ -146,11 +146,10 @@ class Timing(_message.Message):
     JITTER_FIELD_NUMBER: _builtins.int
     cron: _builtins.str
     """Five fields: minute, hour, day of month, month, day of week (0 and 7 are
-    Sunday), with names such as `MON` and `JAN`; day of month may be `L` (the
-    last) or `LW` (the last weekday), day of week `5L` (the last Friday) or
-    `5#2` (the second). Or one of `@hourly`, `@daily`, `@midnight`, `@weekly`,
-    `@monthly`, `@yearly`, `@annually`. If both days are restricted, either is
-    enough, as in cron.
+    Sunday), with `*`, lists, ranges and steps, and with names such as `MON` and
+    `JAN`. Or one of `@hourly`, `@daily`, `@midnight`, `@weekly`, `@monthly`,
+    `@yearly`, `@annually`. If both days are restricted, either is enough, as in
+    cron.
     """
     time_zone: _builtins.str
     """IANA name, such as `Europe/Berlin`. Empty: UTC."""

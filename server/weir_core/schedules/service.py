@@ -22,6 +22,7 @@ from weir_core.paging import Page
 from weir_core.principals import Caller
 from weir_core.schedules import fire_repository as fires
 from weir_core.schedules import repository
+from weir_core.schedules.encoding import dump_template
 from weir_core.schedules.models import NewSchedule, OverlapPolicy, Schedule, schedule
 from weir_core.schedules.preview import preview
 from weir_core.schedules.starting import Starter
@@ -66,13 +67,12 @@ class ScheduleService:
         made = _first(caller, new, now)
         await self._check(caller, made, kind, now)
         start = stopped() if new.paused else upcoming(made, now)
-        made = replace(made, next_fire=start["next_fire"])
 
         if not await self._db.write(lambda tx: repository.insert_schedule(tx, made, start, key)):
             if other := await self._of_request(key):
                 return other
             raise NameTaken("schedule", new.name)
-        return _with_next(made)
+        return await self._stored(made)
 
     async def get(self, caller: Caller, schedule_id: UUID) -> Schedule:
         """A schedule with its next and newest fires; NotFound where the caller may not see it."""
@@ -99,9 +99,7 @@ class ScheduleService:
             changed = replace(found, wanted=new if new.paused else replace(new, pause_reason=""))
             await self._check(caller, changed, kind, now, before=found)
             if await self._save(caller, found, changed, now):
-                async with self._db.read() as tx:
-                    stored = await repository.get(tx, schedule_id)
-                return _with_next(stored or changed)
+                return await self._stored(changed)
         raise Conflict("the schedule is changed by others all the time; call again")
 
     async def delete(self, caller: Caller, schedule_id: UUID, etag: str = "") -> None:
@@ -126,6 +124,11 @@ class ScheduleService:
         check_timing(timing, "timing")
         check_instant("start_time", start)
         return preview(timing, start or await self._now(), count)
+
+    async def _stored(self, saved: Schedule) -> Schedule:
+        async with self._db.read() as tx:
+            found = await repository.get(tx, saved.id)
+        return _with_next(found or saved)
 
     async def _now(self) -> datetime:
         async with self._db.read() as tx:
@@ -172,7 +175,8 @@ class ScheduleService:
         demand(caller, "tasks.submit", new.project)
         if kind.permission:
             demand(caller, kind.permission, new.project)
-        if before is not None and new.paused and new.template == before.wanted.template:
+        same = before is not None and dump_template(new.template) == dump_template(before.wanted.template)
+        if same and new.paused:
             # What does not work any more must not be in the way of its pause.
             return
         sample = next_fire(new.timing, now, changed.create_time) or now
