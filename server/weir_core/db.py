@@ -44,13 +44,12 @@ _DOWN: Final = {1040, 1053}
 _CLIENT_LOST: Final = 2000
 # A connection that was used so lately is taken to stand.
 _RESTED_SECONDS: Final = 1.0
-# To intersect two long index ranges takes longer than to walk the one that gives the order.
-# A process that is frozen within a transaction must not hold its rows for long; only MariaDB knows such a
-# limit.
+# To intersect two long index ranges takes longer than to walk the one that gives the order. A process that
+# was frozen inside a transaction must not keep others from its rows; MySQL has no such limit.
 _MYSQL_SESSION: Final = (
     "SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00', "
-    "optimizer_switch = 'index_merge_intersection=off' "
-    "/*M!100300 , idle_write_transaction_timeout = 8 */"
+    "optimizer_switch = 'index_merge_intersection=off'"
+    " /*M!100304 , idle_write_transaction_timeout = 10 */"
 )
 
 

@@ -2,21 +2,23 @@
 
 A stream entry holds a batch of events; its id is the number of the last one, so
 that a batch can't come twice or out of order. Sealing adds an entry with the
-highest id there is: after that Redis itself refuses the old writer. What is in
-the archive is trimmed from the stream; an empty stream still shows that nothing
-was lost.
+highest id there is: after that Redis itself refuses the old writer, and tells
+nobody of what it refused. The seal says whether the stream was there when it
+was sealed, and stays when the rest is gone. What is in the archive is trimmed
+from the stream; an empty stream still shows that nothing was lost, and so does
+none where Redis has kept its data since before the attempt began.
 """
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from weir_core.pubsub import messages
-from weir_core.tasks.events import AttemptLog, Event, dump, load
+from weir_core.tasks.events import AttemptLog, Event, contiguous, dump, load
 
 T = TypeVar("T")
 
@@ -28,11 +30,43 @@ _MESSAGE: Final = 256 * 1024
 # JSON on one line has none.
 _BETWEEN: Final = b"\n"
 _READ: Final = 500
+_LOST: Final = b"lost"
+
+# Clocks of machines may differ by so much.
+_MARGIN: Final = timedelta(seconds=5)
+
+_NOTE_AGE: Final = "redis.call('SET', KEYS[2], redis.call('TIME')[1], 'NX')"
+# Stream, age of the data; seal, channel, life, start of announcements, whether the stream must be there,
+# ids and batches.
+_APPEND: Final = f"""
+{_NOTE_AGE}
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if newest and newest[1] == ARGV[1] then return 'sealed' end
+if ARGV[5] == '1' and redis.call('EXISTS', KEYS[1]) == 0 then return 'lost' end
+for n = 6, #ARGV, 2 do
+  local added = redis.pcall('XADD', KEYS[1], ARGV[n], 'e', ARGV[n + 1])
+  if not (type(added) == 'table' and added.err) then
+    redis.call('PUBLISH', ARGV[2], ARGV[4] .. ARGV[n + 1])
+  end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 'sent'
+"""
+# Stream, age of the data; seal, life, first id wanted, since when the data must be there.
+_CLOSE: Final = f"""
+{_NOTE_AGE}
+local there = redis.call('EXISTS', KEYS[1])
+if tonumber(redis.call('GET', KEYS[2])) < tonumber(ARGV[4]) then there = 1 end
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not (newest and newest[1] == ARGV[1]) then redis.call('XADD', KEYS[1], ARGV[1], 'there', there) end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('XRANGE', KEYS[1], ARGV[3], '+')
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What a live stream held when it was sealed; `whole` is False where it had been lost."""
+    """What a live stream held when it was sealed; `whole` is False where some or all had been lost."""
 
     events: list[Event]
     whole: bool
@@ -46,40 +80,38 @@ class LiveEvents:
         self._redis: Any = redis
         self._prefix = prefix
         self._channel = f"{prefix}live"
+        self._age = f"{prefix}since"
+        self._append = self._redis.register_script(_APPEND)
+        self._close = self._redis.register_script(_CLOSE)
 
     def _key(self, task_id: UUID, attempt: int) -> str:
         return f"{self._prefix}events:{task_id}:{attempt}"
 
     async def append(self, logs: Sequence[AttemptLog]) -> None:
-        """Send what is new in attempts' logs, and all that a log keeps where its stream was lost."""
+        """Send what is new in attempts' logs, and all that a log keeps where its stream was lost.
+
+        A sealed stream takes nothing more, and watchers are told nothing: the attempt is over.
+        """
         fresh = {log: events for log in logs if (events := log.unsent())}
         for part in _parts(list(fresh), _LOGS):
             lost = await self._add([(log, fresh[log], log.streamed) for log in part])
-            await self._add([(log, log.everything(), False) for log in lost])
-            await self.announce({log.task_id: fresh[log] for log in part})
+            if lost:
+                await self._add([(log, log.everything(), False) for log in lost])
             for log in part:
                 log.sent_seq = fresh[log][-1].seq
 
     async def _add(self, wanted: list[tuple[AttemptLog, list[Event], bool]]) -> list[AttemptLog]:
-        """Add events to streams; answers the logs of which a stream should be there and is not."""
+        """Add events to streams, and tell servers; answers the logs whose stream is gone."""
         pipe = self._redis.pipeline(transaction=False)
-        owners: list[AttemptLog] = []
         for log, events, streamed in wanted:
-            key = self._key(log.task_id, log.attempt)
-            for batch in _parts(events, _BATCH):
-                pipe.xadd(key, {"e": dump(batch)}, id=f"{batch[-1].seq}-0", nomkstream=streamed)
-                owners.append(log)
-            if not streamed:
-                pipe.expire(key, _LIFE_SECONDS)
-                owners.append(log)
-        lost: dict[AttemptLog, None] = {}
-        for log, result in zip(owners, await pipe.execute(raise_on_error=False), strict=True):
-            # A smaller id than the top one: the batch is there already, or the stream is sealed.
-            if isinstance(result, Exception) and not isinstance(result, ResponseError):
-                raise result
-            if result is None:
-                lost[log] = None
-        return list(lost)
+            batches = [part for one in _parts(events, _BATCH) for part in (f"{one[-1].seq}-0", dump(one))]
+            start = str(log.task_id).encode() + b" "
+            arguments = [_SEAL, self._channel, _LIFE_SECONDS, start, int(streamed), *batches]
+            await self._append(
+                keys=[self._key(log.task_id, log.attempt), self._age], args=arguments, client=pipe
+            )
+        results = await pipe.execute()
+        return [log for (log, _, _), result in zip(wanted, results, strict=True) if result == _LOST]
 
     async def trim(self, logs: Sequence[AttemptLog]) -> None:
         """Drop what is archived from the streams, which live on."""
@@ -107,23 +139,25 @@ class LiveEvents:
         entries = await self._redis.xrange(self._key(task_id, attempt), min=f"{from_seq}-0", count=_READ)
         return [event for event in _events(entries) if event.seq >= from_seq]
 
-    async def seal(self, task_id: UUID, attempt: int, archived_seq: int) -> Tail:
+    async def seal(self, task_id: UUID, attempt: int, archived_seq: int, began: datetime) -> Tail:
         """Close an attempt's stream to its writer, and read what is not archived."""
-        key = self._key(task_id, attempt)
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.exists(key)
-        pipe.xadd(key, {"seal": "1"}, id=_SEAL)
-        pipe.expire(key, _LIFE_SECONDS)
-        pipe.xrange(key, min=f"{archived_seq + 1}-0")
-        existed, _sealed, _expire, entries = await pipe.execute(raise_on_error=False)
-        if isinstance(existed, Exception) or isinstance(entries, Exception):
-            return Tail([], whole=False)
-        events = [event for event in _events(entries) if event.seq > archived_seq]
-        return Tail(events, whole=bool(existed) and (not events or events[0].first_seq <= archived_seq + 1))
+        must_be_since = int((began - _MARGIN).timestamp())
+        arguments = [_SEAL, _LIFE_SECONDS, f"{archived_seq + 1}-0", must_be_since]
+        found = await self._close(keys=[self._key(task_id, attempt), self._age], args=arguments)
+        entries = [(entry, dict(zip(fields[::2], fields[1::2], strict=True))) for entry, fields in found]
+        there = entries[-1][1][b"there"] == b"1"
+        told = _events(entries)
+        events = contiguous(told, archived_seq + 1)
+        last = events[-1].seq if events else archived_seq
+        return Tail(events, whole=there and all(event.seq <= last for event in told))
 
     async def drop(self, task_id: UUID, attempt: int) -> None:
-        """Remove an attempt's stream, once all of it is archived."""
+        """Remove the stream of an attempt whose writer has ended, once all of it is archived."""
         await self._redis.delete(self._key(task_id, attempt))
+
+    async def empty(self, task_id: UUID, attempt: int) -> None:
+        """Remove all but the seal, once all is archived: the old writer may still live and try."""
+        await self._redis.xtrim(self._key(task_id, attempt), minid=_SEAL, approximate=False)
 
     async def announcements(self) -> AsyncGenerator[tuple[UUID, list[Event]]]:
         """What is told to servers, from now on; ends with an error where the connection is lost."""

@@ -1,5 +1,6 @@
 """The way to Redis: connections that fail with RedisError or OSError, and with nothing else."""
 
+import asyncio
 from collections.abc import Iterable
 
 from redis.asyncio import Redis, from_url
@@ -25,8 +26,14 @@ class _Plain(AbstractConnection):
         command: bytes | str | Iterable[bytes],
         check_health: bool = True,  # noqa: FBT001, FBT002  redis-py's
     ) -> None:
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
         try:
             await super().send_packed_command(command, check_health)
         except RuntimeError as error:
             # uvloop's word for a socket that the other side has closed; redis-py takes it for a defect.
             raise ConnectionLost(f"the connection to Redis was closed: {error}") from error
+        if task and task.cancelling() > cancels:
+            # redis-py sends by wait_for, which in Python 3.11 drops a cancel that comes with the result.
+            await self.disconnect(nowait=True)
+            raise asyncio.CancelledError

@@ -11,6 +11,7 @@ from weir_core.config import Settings
 from weir_core.db import Database
 from weir_core.events import LiveEvents
 from weir_core.fleet.service import FleetService
+from weir_core.fleet.witness import Witness
 from weir_core.paging import PageTokens
 from weir_core.queue import Queue
 from weir_core.redis import connect
@@ -39,6 +40,7 @@ class Runtime:
     queue: Queue
     signals: Signals
     fleet: FleetService
+    witness: Witness
     tasks: TaskService
     stopping: Stopping
     promotion: Promotion
@@ -86,6 +88,7 @@ class Runtime:
             queue=queue,
             signals=signals,
             fleet=FleetService(db, settings.lease),
+            witness=Witness(redis, settings.redis_prefix),
             tasks=tasks,
             stopping=stopping,
             promotion=promotion,

@@ -48,11 +48,3 @@ async def _work(db: Database, kind: str) -> None:
 async def _queries(tx: AsyncConnection) -> None:
     for _ in range(20):
         await tx.execute(text("SELECT id FROM task"))
-
-
-class TestSession:
-    @pytest.mark.parametrize("database_kind", ["mariadb"], indirect=True)
-    async def test_a_transaction_that_stands_idle_is_ended(self, db: Database):
-        async with db.read() as tx:
-            found = (await tx.execute(text("SELECT @@SESSION.idle_write_transaction_timeout"))).scalar()
-        assert found == 8

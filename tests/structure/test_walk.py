@@ -18,7 +18,7 @@ STEPS = [
     ("server/weir_server/interceptors/wrap.py", "class Wrap"),
     ("server/weir_server/rpc/task_service.py", "self._tasks.submit("),
     ("server/weir_core/tasks/service.py", "await store_one(tx, made)"),
-    ("server/weir_core/tasks/repository.py", "async def insert_tasks"),
+    ("server/weir_core/tasks/hot_repository.py", "async def insert_tasks"),
     ("server/weir_core/queue.py", "async def hint"),
     ("workers/weir_workers/supervisor.py", "self._execution.claim("),
     ("workers/weir_workers/runner.py", "await definition.handler(given, context)"),

@@ -44,17 +44,25 @@ class Daemon:
 
 
 def start(
-    command: Sequence[str | Path], log: Path, address: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    log: Path,
+    address: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    tied: bool = True,
 ) -> Daemon:
-    """Start `command` and wait until it listens on the unix socket `address`."""
-    with log.open("wb") as output:
+    """Start `command` and wait until it listens on the unix socket `address`.
+
+    Tied, it dies with the thread that started it; for a process of one thread only.
+    """
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | dict(environment or {}),
-            preexec_fn=die_with_parent,  # noqa: PLW1509  this process has one thread
+            preexec_fn=die_with_parent if tied else None,  # noqa: PLW1509  then this process has one thread
         )
     daemon = Daemon(process, log)
     daemon.wait(lambda: _listens(address))

@@ -55,13 +55,16 @@ class Build:
 
 
 def start_mariadb(
-    folder: Path, cache: Path, scratch: Path, *, durable: bool = False
+    folder: Path, cache: Path, scratch: Path, *, durable: bool = False, tied: bool = True
 ) -> tuple[Daemon, dict[str, str]]:
     """A running server in `folder`; its URLs for an administrator and for Weir, and its version.
 
-    Only with `durable` is a commit on the disk before it is answered.
+    Only with `durable` is a commit on the disk before it is answered. Tied, it dies with the thread that
+    starts it; else it can be killed, and started again in its folder.
     """
     build = _on_path() or _unpacked(cache, scratch)
+    if build is None and not tied:
+        raise Missing("no MariaDB program to kill and start again: install mariadb-server")
     if build is None:
         return _container(folder)
     data, socket = folder / "data", folder / "my.sock"
@@ -69,10 +72,12 @@ def start_mariadb(
     places = [f"--basedir={build.prefix}", f"--datadir={data}", f"--tmpdir={folder}"]
     if (messages := build.prefix / "share/mysql").is_dir():
         places.append(f"--lc-messages-dir={messages}")
-    install = ["--no-defaults", *places, *user, "--auth-root-authentication-method=normal", "--skip-test-db"]
-    run([build.program("mariadb-install-db"), *install], build.environment)
+    if not data.exists():
+        install = ["--no-defaults", *places, *user, "--auth-root-authentication-method=normal"]
+        run([build.program("mariadb-install-db"), *install, "--skip-test-db"], build.environment)
     grants = folder / "grants.sql"
-    grants.write_text(f"CREATE USER weir@localhost;\nGRANT ALL ON `{_NAMES}`.* TO weir@localhost;\n")
+    account = "CREATE USER IF NOT EXISTS weir@localhost;"
+    grants.write_text(f"{account}\nGRANT ALL ON `{_NAMES}`.* TO weir@localhost;\n")
     flags = [
         *places,
         *user,
@@ -82,7 +87,8 @@ def start_mariadb(
         f"--pid-file={folder}/pid",
         f"--init-file={grants}",
     ]
-    daemon = start([build.server, "--no-defaults", *flags], folder / "log", socket, build.environment)
+    command = [build.server, "--no-defaults", *flags]
+    daemon = start(command, folder / "log", socket, build.environment, tied=tied)
     return daemon, _told(f"unix_socket={socket}", "", build.version())
 
 

@@ -11,14 +11,14 @@ _OLDEST = (7, 0)
 DATABASES = 64
 
 
-def start_redis(folder: Path) -> tuple[Daemon, dict[str, str]]:
-    """A running server in `folder`; its URL and version."""
+def start_redis(folder: Path, *, tied: bool = True) -> tuple[Daemon, dict[str, str]]:
+    """A running server in `folder`, always empty at its start; its URL and version."""
     program, name, version = _find()
     address = folder / "redis.sock"
     flags = {"port": "0", "unixsocket": str(address), "dir": str(folder), "databases": str(DATABASES)}
     off = ["--save", "", "--appendonly", "no"]
     command = [program, *(word for flag, value in flags.items() for word in (f"--{flag}", value)), *off]
-    daemon = start(command, folder / "log", address)
+    daemon = start(command, folder / "log", address, tied=tied)
     return daemon, {"redis": f"unix://{address}", "redis_version": f"{name} {version}"}
 
 

@@ -67,6 +67,7 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
     def tell_lost() -> None:
         loop.call_soon_threadsafe(lost.set)
 
+    lease = Lease(settings, worker_id, renewed=crew.wards.trust, lost=tell_lost)
     supervisor = Supervisor(
         worker_id,
         runtime.execution,
@@ -76,14 +77,7 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
         fleet=runtime.fleet,
         slots=settings.slots,
         heartbeat=settings.heartbeat,
-    )
-    lease = Lease(
-        settings.database_url.get_secret_value(),
-        worker_id,
-        every=settings.heartbeat,
-        lease=settings.lease,
-        renewed=crew.wards.trust,
-        lost=tell_lost,
+        holds=lease.holds,
     )
     try:
         crew.wards.trust(time.monotonic() + settings.lease.total_seconds())

@@ -11,6 +11,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from weir_core.errors import WeirError
+from weir_core.failpoints import reach
 from weir_core.tasks.events import AttemptLog
 from weir_core.tasks.execution import TaskExecution
 
@@ -26,9 +27,12 @@ _TOGETHER: Final = 64
 class Recorder:
     """Sends and archives the logs of a worker's attempts."""
 
-    def __init__(self, execution: TaskExecution, fenced: Callable[[AttemptLog], None]) -> None:
+    def __init__(
+        self, execution: TaskExecution, fenced: Callable[[AttemptLog], None], holds: Callable[[], bool]
+    ) -> None:
         self._execution = execution
         self._fenced = fenced
+        self._holds = holds
         self._logs: set[AttemptLog] = set()
         self._changed: set[AttemptLog] = set()
         self._wake = asyncio.Event()
@@ -65,17 +69,23 @@ class Recorder:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            logs, self._changed = list(self._changed), set()
-            for log in logs:
-                log.number()
-            async with self._holding(logs):
-                try:
-                    async with asyncio.timeout(_TRY_SECONDS):
-                        await self._execution.send(logs)
-                except (RedisError, OSError, TimeoutError) as error:
-                    _log.warning("live events wait: %s", error)
-                    self._changed |= self._logs.intersection(logs)
+            # Another attempt may be talking by now; what is kept here goes out when the lease is renewed.
+            if self._holds():
+                await self._send_changed()
             await asyncio.sleep(_SEND_SECONDS)
+
+    async def _send_changed(self) -> None:
+        logs, self._changed = list(self._changed), set()
+        for log in logs:
+            log.number()
+        async with self._holding(logs):
+            try:
+                async with asyncio.timeout(_TRY_SECONDS):
+                    await self._execution.send(logs)
+                reach("events.sent")
+            except (RedisError, OSError, TimeoutError) as error:
+                _log.warning("live events wait: %s", error)
+                self._changed |= self._logs.intersection(logs)
 
     async def _archive(self) -> None:
         while True:

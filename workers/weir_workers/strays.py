@@ -25,13 +25,18 @@ _KILL_SECONDS: Final = 5.0
 
 @contextlib.contextmanager
 def hold_folder() -> Generator[tuple[Path, int]]:
-    """A fresh folder and the descriptor of its lock, which stays held by whom it is given to."""
+    """A fresh folder and the descriptor of its lock, which stays held by whom that is given to."""
     made = Path(tempfile.mkdtemp(prefix=f"new-{_PREFIX}"))
     lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Under its name it is locked from the first moment on.
-        yield made.rename(made.with_name(made.name.removeprefix("new-"))), lock
+        folder = made.rename(made.with_name(made.name.removeprefix("new-")))
+        try:
+            yield folder, lock
+        except BaseException:
+            processes.remove(folder)
+            raise
     finally:
         os.close(lock)
 

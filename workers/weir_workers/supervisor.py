@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,6 +19,7 @@ from uuid import UUID
 from redis.exceptions import RedisError
 
 from weir_core.errors import WeirError
+from weir_core.failpoints import reach
 from weir_core.fleet.models import WorkerState
 from weir_core.fleet.service import FleetService
 from weir_core.queue import HintReader
@@ -79,6 +80,7 @@ class Supervisor:
         fleet: FleetService,
         slots: int,
         heartbeat: timedelta,
+        holds: Callable[[], bool],
     ) -> None:
         self._worker_id = worker_id
         self._execution = execution
@@ -96,7 +98,8 @@ class Supervisor:
         self._freed = asyncio.Event()
         self._draining = False
         self._resting = False
-        self._recorder = Recorder(execution, self._fenced)
+        self._claiming = asyncio.Lock()
+        self._recorder = Recorder(execution, self._fenced, holds)
         self._beside: set[asyncio.Task[None]] = set()
         self._cancels = asyncio.Lock()
         self._missed = False
@@ -151,15 +154,20 @@ class Supervisor:
                 if not hints:
                     continue
                 await self._all_children_up()
-                claimed = await self._execution.claim(
-                    [hint.task_id for hint in hints], self._worker_id, self._types
-                )
-                # Claimed and not started would be lost until the lease ends: nothing may come between.
-                for each in claimed:
-                    await self._start(each)
+                reach("hint.read")
+                async with self._claiming:
+                    claimed = await self._execution.claim(
+                        [hint.task_id for hint in hints], self._worker_id, self._types
+                    )
+                    reach("claim.committed")
+                    # Claimed and not started would be lost until the lease ends: nothing may come between.
+                    for each in claimed:
+                        await self._start(each)
+                reach("claim.started")
                 if self._missed:
                     self._keep(self._stop_cancelled())
                 await self._reader.acknowledge(hints)
+                reach("hint.acknowledged")
             except (RedisError, OSError, WeirError) as error:
                 _log.warning("no tasks are claimed: %s", error)
                 await asyncio.sleep(_PAUSE)
@@ -264,6 +272,16 @@ class Supervisor:
         while True:
             await asyncio.sleep(self._heartbeat)
             await self._obey()
+            await self._start_forgotten()
+
+    async def _start_forgotten(self) -> None:
+        try:
+            async with self._claiming:
+                for each in await self._execution.forgotten(self._worker_id, self._running):
+                    _log.warning("task %s was claimed, and the answer lost: it starts now", each.task.id)
+                    await self._start(each)
+        except WeirError as error:
+            _log.warning("it is not known what is held: %s", error)
 
     async def _obey(self) -> None:
         """Look for what others ask of this worker: to stop tasks, to take no more."""

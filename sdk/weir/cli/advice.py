@@ -5,7 +5,7 @@ from typing import Final
 
 from weir import errors
 
-_LISTED: Final = ("collections", "datasets", "keys", "tasks", "users")
+_LISTED: Final = ("collections", "datasets", "keys", "queues", "tasks", "users", "workers")
 
 # The first line whose class and command fit; an empty command fits all.
 _TABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (

@@ -26,10 +26,12 @@ _OWN = {
     "keys": "weir.cli.keys:command",
     "login": "weir.cli.login:login",
     "logout": "weir.cli.login:logout",
+    "queues": "weir.cli.queues:command",
     "schedules": "weir.cli.schedules:command",
     "status": "weir.cli.status:command",
     "tasks": "weir.cli.tasks:command",
     "users": "weir.cli.users:command",
+    "workers": "weir.cli.workers:command",
 }
 
 

@@ -5,11 +5,10 @@ from itertools import islice
 
 import click
 
-from weir.cli.following import follow
+from weir.cli.following import follow, interruptible
 from weir.cli.naming import collection_id, connection_id
 from weir.cli.output import as_json, read_json, show, show_json, show_list
 from weir.cli.profile import connected
-from weir.cli.tasks import interruptible
 from weir.outcome import output_of
 from weir.v1.collection_pb2 import SyncMode
 

@@ -25,6 +25,20 @@ def follow(events: Iterable[TaskEvent], *, json_lines: bool) -> None:
 
 
 @contextmanager
+def interruptible(task_id: str) -> Generator[None]:
+    """Ctrl-C ends the looking, not the task: say so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(
+            f"the task goes on; look again with: weir tasks watch {task_id}\n"
+            f"stop it with: weir tasks cancel {task_id}",
+            err=True,
+        )
+        raise
+
+
+@contextmanager
 def counting(what: str, total: int) -> Generator[Callable[[int], None]]:
     """A bar on standard error, where a person looks, that is told the count; `total` 0: unknown."""
     from rich.console import Console

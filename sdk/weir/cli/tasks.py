@@ -1,19 +1,16 @@
 """`weir tasks`: submit, follow, list and cancel."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
 import click
 
-from weir.cli.following import follow, line
-from weir.cli.output import as_json, read_json, show, show_json, show_list, show_value
+from weir.cli.following import follow, interruptible, line
+from weir.cli.output import as_json, printable, show, show_json, show_list, show_value
 from weir.cli.profile import connected
+from weir.cli.submitting import submit
 from weir.outcome import output_of
-from weir.times import to_duration
-from weir.v1.task_pb2 import CancelPhase, EventKind, LogLevel, RetryPolicy, TaskState, Timeouts
+from weir.v1.task_pb2 import CancelPhase, EventKind, LogLevel, TaskState
 from weir.values import enum_name
 
 _COLUMNS: Final = ("id", "spec.type", "state", "attempt", "create_time")
@@ -24,6 +21,9 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 @click.group()
 def command() -> None:
     """Submit tasks, follow them, cancel them."""
+
+
+command.add_command(submit)
 
 
 @command.command("list")
@@ -44,64 +44,6 @@ def get(task_id: str, *, as_json: bool) -> None:
     """Show a task with everything that is known of it."""
     with connected() as client:
         show(client.tasks.handle(task_id).get(), json_lines=as_json)
-
-
-@command.command()
-@click.argument("task_type")
-@click.argument("given", default="{}")
-@click.option("--project", default="", help="Project to submit to; default: `default`.")
-@click.option("--queue", default="", help="Queue to wait in; default: the type's.")
-@click.option("--label", "labels", multiple=True, help="NAME=VALUE, a free tag; may be given again.")
-@click.option("--start-after", help="Not before this time, such as 2030-01-31T08:00 or …T08:00+02:00.")
-@click.option("--max-attempts", type=click.IntRange(1, 100), help="Attempts in all; default: the type's.")
-@click.option("--attempt-timeout", type=click.FloatRange(1), help="Seconds for one attempt.")
-@click.option("--request-id", default="", help="Makes the call safe to repeat.")
-@click.option("--wait/--no-wait", default=True, help="Follow the task to its end.")
-@as_json
-def submit(
-    *,
-    task_type: str,
-    given: str,
-    project: str,
-    queue: str,
-    labels: tuple[str, ...],
-    start_after: str | None,
-    max_attempts: int | None,
-    attempt_timeout: float | None,
-    request_id: str,
-    wait: bool,
-    as_json: bool,
-) -> None:
-    """Submit a task of TASK_TYPE with the input GIVEN: JSON, or @FILE.
-
-    Shows its events and then its output; with --json the events and then the task.
-    """
-    timeouts = Timeouts(attempt=to_duration(attempt_timeout, "--attempt-timeout"))
-    with connected() as client:
-        task = client.tasks.submit(
-            task_type,
-            read_json(given, "the input"),
-            project=project,
-            queue=queue,
-            labels=dict(_label(each) for each in labels),
-            start_after=_time(start_after),
-            timeouts=timeouts if attempt_timeout else None,
-            retry=RetryPolicy(max_attempts=max_attempts) if max_attempts else None,
-            request_id=request_id,
-        )
-        for warning in task.warnings:
-            click.echo(f"warning: {warning}", err=True)
-        if not wait:
-            show_json(task.get()) if as_json else click.echo(task.id)
-            return
-        with interruptible(task.id):
-            follow(task.watch(), json_lines=as_json)
-        ended = task.get()
-    if as_json:
-        show_json(ended)
-    output = output_of(ended)
-    if not as_json:
-        show_value(output, json_lines=False)
 
 
 @command.command()
@@ -176,6 +118,43 @@ def cancel(task_id: str, reason: str, grace: float | None, wait: float, *, as_js
     )
 
 
+@command.command("cancel-all")
+@click.argument("filter_text", metavar="FILTER")
+@click.option("--reason", default="", help="Why; shown with the tasks.")
+@click.option("--count", is_flag=True, help="Only count them.")
+@as_json
+def cancel_all(filter_text: str, reason: str, *, count: bool, as_json: bool) -> None:
+    """Ask for all tasks that match FILTER to be stopped, such as: type = "file.convert"."""
+    with connected() as client:
+        answer = client.tasks.cancel_tasks(filter=filter_text, reason=reason, validate_only=count)
+    told = f"{answer.task_count} tasks " + ("would be asked to stop" if count else "were asked to stop")
+    show_json(answer) if as_json else click.echo(told)
+
+
+@command.command()
+@click.argument("task_id")
+@as_json
+def retry(task_id: str, *, as_json: bool) -> None:
+    """Submit an ended task anew; the old one stays as it is."""
+    with connected() as client:
+        task = client.tasks.retry_task(task_id).task
+    show_json(task) if as_json else click.echo(task.id)
+
+
+@command.command()
+@click.argument("task_id")
+@as_json
+def explain(task_id: str, *, as_json: bool) -> None:
+    """Say why a task is where it is: what it waits for, and what can be done."""
+    with connected() as client:
+        answer = client.tasks.explain_task(task_id)
+    if as_json:
+        show_json(answer)
+        return
+    lines = [answer.summary, *(f"  {each.message}" for each in answer.blockers)]
+    click.echo("\n".join(map(printable, [*lines, *(f"  try: {hint}" for hint in answer.hints)])))
+
+
 @command.command()
 @as_json
 def types(*, as_json: bool) -> None:
@@ -192,32 +171,3 @@ def show_type(name: str, *, as_json: bool) -> None:
     """Show a kind of work, with the JSON schemas of its input and output."""
     with connected() as client:
         show(client.tasks.get_task_type(name).task_type, json_lines=as_json)
-
-
-@contextmanager
-def interruptible(task_id: str) -> Generator[None]:
-    """Ctrl-C ends the looking, not the task: say so."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo(
-            f"the task goes on; look again with: weir tasks watch {task_id}\n"
-            f"stop it with: weir tasks cancel {task_id}",
-            err=True,
-        )
-        raise
-
-
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.UsageError(f"--label {text}: must be NAME=VALUE")
-    return name, value
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text).astimezone() if text else None
-    except ValueError:
-        example = (datetime.now().astimezone() + timedelta(hours=1)).isoformat(timespec="minutes")
-        raise click.UsageError(f"--start-after {text}: must be a time such as {example}") from None

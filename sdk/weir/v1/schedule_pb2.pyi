@@ -40,7 +40,7 @@ class _MissedPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MissedPo
 
 class MissedPolicy(_MissedPolicy, metaclass=_MissedPolicyEnumTypeWrapper):
     """What to do with fire times that passed while nothing could fire: where the
-    oldest of them is over 10 s late. Times during a pause are not missed; they
+    oldest of them is over 15 s late. Times during a pause are not missed; they
     are left out.
     """
 

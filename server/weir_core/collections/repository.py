@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections.models import (
@@ -18,7 +18,7 @@ from weir_core.collections.models import (
     connection,
     connector,
 )
-from weir_core.columns import database_now, insert_new
+from weir_core.columns import insert_new
 from weir_core.datasets.models import dataset
 from weir_core.idempotency import RequestKey, request_values
 from weir_core.principals import Principal, creator_of, creator_values
@@ -32,13 +32,11 @@ async def save_connector(tx: AsyncConnection, brought: Connector) -> None:
         "connection_schema": brought.connection_schema,
         "collection_schema": brought.collection_schema,
         "modes": [mode.name for mode in brought.modes],
-        "update_time": database_now(),
+        "update_time": datetime.now(UTC),
     }
-    known = select(connector.c.name).where(connector.c.name == brought.name).with_for_update()
-    if (await tx.execute(known)).first():
-        await tx.execute(update(connector).where(connector.c.name == brought.name).values(**values))
-    else:
-        await tx.execute(insert(connector).values(name=brought.name, **values))
+    # Another worker may bring the same at the same moment.
+    await insert_new(tx, connector, values | {"name": brought.name})
+    await tx.execute(update(connector).where(connector.c.name == brought.name).values(**values))
 
 
 async def get_connector(tx: AsyncConnection, name: str) -> Connector | None:

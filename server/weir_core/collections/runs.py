@@ -18,6 +18,7 @@ from weir_core.collections.models import Plan, Run, SyncMode, run
 from weir_core.datasets import repository as datasets
 from weir_core.db import Database
 from weir_core.errors import InvalidArgument, NotFound, StateConflict
+from weir_core.failpoints import reach
 from weir_core.filtering import Filterable, enum_value, id_value, parse, to_sql
 from weir_core.fleet.models import TaskType
 from weir_core.idempotency import RequestKey, request_key
@@ -117,8 +118,10 @@ class RunService:
                 raise NotFound("run", run_id)
             if not row.finished:
                 await _finish(tx, row)
+                reach("run.written")
 
         await self._db.write(work)
+        reach("run.committed")
         async with self._db.read() as tx:
             found = await run_repository.get_run(tx, run_id)
         assert found is not None

@@ -21,6 +21,7 @@ from weir_core.datasets.reading import Query, Reading
 from weir_core.datasets.store import ObjectStore
 from weir_core.db import Database
 from weir_core.errors import InvalidArgument, NotFound, Violation
+from weir_core.failpoints import reach
 from weir_core.filtering import Filterable, id_value, parse, to_sql
 from weir_core.paging import Page, PageTokens
 from weir_core.principals import Caller
@@ -89,9 +90,13 @@ class DatasetService:
                 return runs.counters_of(row)
             if row.commits != number - 1 or row.finished:
                 raise ValueError(f"commit {number} of run {run_id} does not follow commit {row.commits}")
-            return await _apply(tx, row, attempt, number, commit)
+            counters = await _apply(tx, row, attempt, number, commit)
+            reach("segment.written")
+            return counters
 
-        return await self._db.write(work)
+        counters = await self._db.write(work)
+        reach("segment.committed")
+        return counters
 
 
 def columns_in(schema: pa.Schema) -> list[ColumnInfo]:

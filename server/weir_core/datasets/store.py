@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from weir_core.failpoints import reach
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,199}){0,15}")
 _UNFINISHED = ".unfinished-"
 
@@ -46,11 +48,13 @@ class ObjectStore:
         draft = target.parent / f"{_UNFINISHED}{secrets.token_hex(8)}"
         try:
             _write_synced(draft, content)
+            reach("segment.drafted")
             draft.replace(target)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
         _sync_folder(target.parent)
+        reach("segment.stored")
 
     def path(self, name: str) -> Path:
         """Where the file with that name is; UnsafeName if it would be outside."""

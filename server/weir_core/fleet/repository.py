@@ -1,18 +1,19 @@
 """All SQL about workers, schedulers and task types."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, String, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, String, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from weir_core.columns import database_now, now_plus
+from weir_core.columns import database_now, insert_new, now_plus
 from weir_core.fleet.models import TaskType, Worker, WorkerState, scheduler, task_type, worker
 from weir_core.prepared import Prepared, PreparedMany
 from weir_core.tasks.encoding import dump_limits, load_limits
-from weir_core.tasks.states import Priority
+from weir_core.tasks.models import task
+from weir_core.tasks.states import HELD, Priority
 
 # The newest version of each name.
 _newest = (
@@ -106,10 +107,9 @@ async def save_type(tx: AsyncConnection, kind: TaskType) -> TaskType:
         "limits": dump_limits(kind.limits),
     }
     same = (task_type.c.name == kind.name, task_type.c.version == kind.version)
-    stored = (await tx.execute(select(task_type).where(*same))).first()
-    if stored is None:
-        await tx.execute(insert(task_type).values(**values, update_time=database_now()))
-        return kind
+    # Another worker may bring the same at the same moment.
+    await insert_new(tx, task_type, values | {"update_time": datetime.now(UTC)})
+    stored = (await tx.execute(select(task_type).where(*same))).one()
     # What is not part of the contract with callers follows the newest worker.
     loose = {key: values[key] for key in ("description", "queue", "priority", "limits", "pack")}
     await tx.execute(update(task_type).where(*same).values(**loose, update_time=database_now()))
@@ -204,9 +204,11 @@ async def _order(tx: AsyncConnection, worker_id: UUID, state: WorkerState, drain
 
 
 async def forget_workers(tx: AsyncConnection, older_than: timedelta) -> None:
-    """Remove workers that ended long ago."""
+    """Remove workers that ended long ago, once nothing is left to be taken over from them."""
     ended = worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value])
-    await tx.execute(delete(worker).where(ended, worker.c.lease_expire < now_plus(-older_than)))
+    holding = exists().where(task.c.worker_id == worker.c.id, task.c.state.in_([int(s) for s in HELD]))
+    old = worker.c.lease_expire < now_plus(-older_than)
+    await tx.execute(delete(worker).where(ended, old, ~holding))
 
 
 async def beat_scheduler(tx: AsyncConnection, scheduler_id: UUID, host: str) -> None:
@@ -217,7 +219,9 @@ async def beat_scheduler(tx: AsyncConnection, scheduler_id: UUID, host: str) -> 
     await tx.execute(delete(scheduler).where(scheduler.c.heartbeat_time < now_plus(timedelta(hours=-1))))
 
 
-async def scheduler_lives(tx: AsyncConnection, within: timedelta) -> bool:
-    """True where any scheduler gave a sign of life lately."""
+async def scheduler_lives(tx: AsyncConnection, within: timedelta, *, besides: UUID | None = None) -> bool:
+    """True where any scheduler, or any other than one, gave a sign of life lately."""
     query = select(scheduler.c.id).where(scheduler.c.heartbeat_time >= now_plus(-within)).limit(1)
+    if besides is not None:
+        query = query.where(scheduler.c.id != besides)
     return (await tx.execute(query)).first() is not None

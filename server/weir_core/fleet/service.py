@@ -55,9 +55,15 @@ class FleetService:
         """A worker has ended, and holds nothing."""
         await self._db.write(lambda tx: repository.set_state(tx, worker_id, WorkerState.STOPPED))
 
-    async def beat_scheduler(self, scheduler_id: UUID, host: str) -> None:
-        """A scheduler lives."""
-        await self._db.write(lambda tx: repository.beat_scheduler(tx, scheduler_id, host))
+    async def beat_scheduler(self, scheduler_id: UUID, host: str, *, others_within: timedelta) -> bool:
+        """A scheduler lives; True where another one gave a sign of life within that time."""
+
+        async def work(tx: Any) -> bool:
+            others = await repository.scheduler_lives(tx, others_within, besides=scheduler_id)
+            await repository.beat_scheduler(tx, scheduler_id, host)
+            return others
+
+        return await self._db.write(work)
 
     async def active(self) -> list[Worker]:
         """Workers whose lease is good."""

@@ -6,8 +6,9 @@ from typing import Final
 
 from weir_core.schedules.models import MissedPolicy
 
-# Another scheduler takes over within seconds: what is later than this was missed.
-PUNCTUAL: Final = timedelta(seconds=10)
+# Another scheduler takes over within a second, from one that froze in a transaction once the database has
+# ended that: what is later than this was missed.
+PUNCTUAL: Final = timedelta(seconds=15)
 MOST_MISSED: Final = 1000
 
 

@@ -13,11 +13,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import now_plus
+from weir_core.failpoints import reach
 from weir_core.tasks import hot_repository, repository, waiting_repository
 from weir_core.tasks.admission import leave
 from weir_core.tasks.encoding import dump_cancellation, dump_failure
 from weir_core.tasks.errors import Fenced
-from weir_core.tasks.events import Event, EventKind, Numbering, state_body
+from weir_core.tasks.events import Event, EventKind, Numbering, after, state_body
 from weir_core.tasks.models import HELD, NEVER, Attempt, Failure, Task
 from weir_core.tasks.outcomes import Ended, Verdict, confirmed, judge, outcome_body, removal_time
 from weir_core.tasks.states import HELD as CLAIMED
@@ -59,14 +60,17 @@ async def close_attempt(
     if fenced:
         await repository.fence(tx, task_id, attempt, cancelling=True)
     found = await repository.lock(tx, task_id)
-    if found is None or found.attempt != attempt or found.state in TERMINAL:
-        raise Fenced(f"attempt {attempt} of task {task_id} is not the newest one")
+    # Another sweeper may have moved the attempt on already: its number stays until the next claim.
+    if found is None or found.attempt != attempt or found.state not in CLAIMED:
+        raise Fenced(f"attempt {attempt} of task {task_id} has ended, or is not the newest one")
     verdict = judge(found, ended)
     await repository.end_attempt(tx, task_id, attempt, ended.failure and verdict.failure, verdict.delay)
     found = replace(found, attempts=(await hot_repository.attempts_of(tx, [task_id]))[task_id])
     numbering = Numbering(found.last_seq, attempt)
-    numbering.keep(events)
-    return await _move(tx, found, verdict, numbering, ended.output)
+    numbering.keep(after(found.last_seq, events))
+    closed = await _move(tx, found, verdict, numbering, ended.output)
+    reach("close.written")
+    return closed
 
 
 async def close_succeeded(tx: AsyncConnection, ends: Sequence[Success]) -> list[Closed | Fenced | None]:
@@ -89,12 +93,13 @@ async def close_succeeded(tx: AsyncConnection, ends: Sequence[Success]) -> list[
     if ended:
         await hot_repository.succeed(tx, [each.task for each in ended])
         await hot_repository.insert_events(tx, {each.task.id: each.events for each in ended})
+    reach("close.written")
     return closed
 
 
 def _succeeded(found: Task, success: Success) -> Closed:
     numbering = Numbering(found.last_seq, found.attempt)
-    numbering.keep(success.events)
+    numbering.keep(after(found.last_seq, success.events))
     verdict = Verdict(TaskState.SUCCEEDED)
     outcome = outcome_body(found, verdict, success.output)
     numbering.add(EventKind.STATE, state_body(found.state, verdict.state, "", outcome))

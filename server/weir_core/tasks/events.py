@@ -109,6 +109,11 @@ def contiguous(events: list[Event], first: int) -> list[Event]:
     return found
 
 
+def after(archived: int, events: list[Event]) -> list[Event]:
+    """Those that are not archived: an archive whose answer was lost may have some already."""
+    return [event for event in events if event.seq > archived]
+
+
 class Numbering:
     """Numbers events for a transaction that changes a task's state."""
 

@@ -1,7 +1,7 @@
 """Tasks as workers use them: claim, report, finish. Every write begins with the fence."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,12 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from weir_core.batching import Batcher
 from weir_core.db import Database
 from weir_core.events import LiveEvents
+from weir_core.failpoints import reach
+from weir_core.fleet import repository as fleet
+from weir_core.fleet.models import WorkerState
 from weir_core.ids import new_id
 from weir_core.tasks import hot_repository, repository
 from weir_core.tasks.encoding import dump_cancellation
 from weir_core.tasks.ending import Closed, Success, close_attempt, close_succeeded
 from weir_core.tasks.errors import Fenced
-from weir_core.tasks.events import RESERVE, AttemptLog, Event, EventKind, state_body
+from weir_core.tasks.events import RESERVE, AttemptLog, Event, EventKind, after, state_body
 from weir_core.tasks.hot_repository import Archived
 from weir_core.tasks.models import Cancellation, Task
 from weir_core.tasks.outcomes import Ended
@@ -55,15 +58,24 @@ class TaskExecution:
             tasks = await hot_repository.claim(tx, wanted, worker_id, new_id(), types)
             if not tasks:
                 return []
-            claimed = [
-                Claimed(task, AttemptLog(task.id, task.attempt, _started(task), task.reserved_seq))
-                for task in tasks
-            ]
+            claimed = [_claimed(task) for task in tasks]
             await hot_repository.insert_attempts(tx, tasks)
             await hot_repository.insert_events(tx, {c.task.id: c.log.everything() for c in claimed})
+            reach("claim.written")
             return claimed
 
         return await self._db.write(work)
+
+    async def forgotten(self, worker_id: UUID, known: Collection[UUID]) -> list[Claimed]:
+        """What a live worker holds and does not know of: claims that were made, and their answer lost."""
+        async with self._db.read() as tx:
+            worker = await fleet.get_worker(tx, worker_id)
+            if worker is None or worker.state not in {WorkerState.ACTIVE, WorkerState.DRAINING}:
+                return []
+            held = (await repository.held_by(tx, [worker_id])).get(worker_id, [])
+            forgotten = [task_id for task_id in held if task_id not in known]
+            tasks = await repository.inputs_of(tx, forgotten) if forgotten else {}
+        return [_claimed(task) for task in tasks.values()]
 
     async def report(self, logs: list[AttemptLog]) -> list[AttemptLog]:
         """Archive what the logs have gathered, and reserve further numbers; answers the fenced ones."""
@@ -74,12 +86,16 @@ class TaskExecution:
         async def work(tx: AsyncConnection) -> list[AttemptLog]:
             held = await hot_repository.hold(tx, [log.task_id for log in logs])
             kept = [log for log in logs if _is_newest(log, held)]
-            if kept:
-                await hot_repository.archive(tx, [_archived(log, batches[log]) for log in kept])
-                await hot_repository.insert_events(tx, {log.task_id: batches[log] for log in kept})
+            # An archive whose answer was lost is not made twice.
+            fresh = {log: after(held[log.task_id].last_seq, batches[log]) for log in kept}
+            writing = [log for log in kept if fresh[log]]
+            if writing:
+                await hot_repository.archive(tx, [_archived(log, fresh[log]) for log in writing])
+                await hot_repository.insert_events(tx, {log.task_id: fresh[log] for log in writing})
             return [log for log in logs if log not in kept]
 
         fenced = await self._db.write(work)
+        reach("archive.committed")
         for log, events in batches.items():
             if log not in fenced:
                 last = events[-1].seq if events else log.archived_seq
@@ -134,6 +150,7 @@ class TaskExecution:
     async def finish(self, log: AttemptLog, ended: Ended) -> Task:
         """Store how the attempt ended, and where that takes its task; Fenced."""
         log.number_all()
+        reach("finish.reported")
         closed = None
         if ended.failure is None and not ended.handed_back:
             closed = await self._successes.ask((log, ended))
@@ -143,6 +160,7 @@ class TaskExecution:
             closed = await self._db.write(
                 lambda tx: close_attempt(tx, log.task_id, log.attempt, log.unarchived(), ended)
             )
+            reach("finish.committed")
             await self._tell({log: closed})
         await self._promotion.after(replace(closed, events=[]))
         return closed.task
@@ -150,6 +168,7 @@ class TaskExecution:
     async def _succeed(self, ends: Sequence[tuple[AttemptLog, Ended]]) -> list[Closed | Fenced | None]:
         successes = [Success(log.task_id, log.attempt, log.unarchived(), ended.output) for log, ended in ends]
         results = await self._db.write(lambda tx: close_succeeded(tx, successes), tries=1)
+        reach("finish.committed")
         logs = [log for log, _ in ends]
         await self._tell(
             {log: each for log, each in zip(logs, results, strict=True) if isinstance(each, Closed)}
@@ -164,6 +183,7 @@ class TaskExecution:
         try:
             if closed:
                 await self._live.end(list(closed), unsaid)
+                reach("finish.sent")
         except (RedisError, OSError) as error:
             _log.info("watchers were not told of the ends of %d tasks: %s", len(closed), error)
 
@@ -174,7 +194,11 @@ def _is_newest(log: AttemptLog, held: dict[UUID, Task]) -> bool:
 
 
 def _archived(log: AttemptLog, events: list[Event]) -> Archived:
-    return Archived(log.task_id, events[-1].seq if events else log.archived_seq, log.progress)
+    return Archived(log.task_id, events[-1].seq, log.progress)
+
+
+def _claimed(task: Task) -> Claimed:
+    return Claimed(task, AttemptLog(task.id, task.attempt, _started(task), task.reserved_seq))
 
 
 def _started(task: Task) -> Event:

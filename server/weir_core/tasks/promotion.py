@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from weir_core.columns import database_now
 from weir_core.db import Database
 from weir_core.events import LiveEvents
+from weir_core.failpoints import reach
 from weir_core.queue import Hint, Queue
 from weir_core.tasks import gate_repository, hot_repository, repository, waiting_repository
 from weir_core.tasks.admission import Admission, waiting_values
@@ -125,6 +126,7 @@ class Promotion:
             return await _store(tx, [task for task in moved if task.parked_on is None or not parked_on])
 
         let_in, chunks = await self._db.write(work)
+        reach("promote.committed")
         await self._queue.hint([hint_of(task) for task in let_in])
         await self.announce(chunks)
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from weir_core.batching import Batcher
 from weir_core.db import TRIES, Database
 from weir_core.errors import InvalidArgument, NotFound, PermissionMissing, StateConflict, WeirError
+from weir_core.failpoints import reach
 from weir_core.filtering import (
     FieldOf,
     Filterable,
@@ -135,7 +136,9 @@ class TaskService:
             stored = await self._stores.ask(made)
         else:
             stored = await self._db.write(work)
+            reach("submit.committed")
             await self.started(stored)
+            reach("submit.hinted")
         if isinstance(stored, WeirError):
             raise stored
         warnings = await self._warnings({(kind.name, kind.version)}) if stored.created else {}

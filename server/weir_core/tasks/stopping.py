@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.db import Database
 from weir_core.errors import NotFound, PermissionMissing
+from weir_core.failpoints import reach
 from weir_core.principals import Caller, Principal
 from weir_core.signals import Signals
 from weir_core.tasks import repository, waiting_repository
@@ -43,7 +44,9 @@ class Stopping:
                 raise PermissionMissing("tasks.cancel", found.project)
             return await _cancel(tx, found, Stop(task_id, reason, caller.principal, grace))
 
-        found = await self._told(*await self._db.write(work))
+        found, closed = await self._db.write(work)
+        reach("cancel.committed")
+        found = await self._told(found, closed)
         await self.carry_out()
         return found
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.errors import InvalidArgument, NotFound, QuotaExceeded, StateConflict, WeirError
+from weir_core.failpoints import reach
 from weir_core.fleet.models import TaskType
 from weir_core.idempotency import RequestKey, request_values
 from weir_core.ids import new_id
@@ -127,6 +128,7 @@ async def store(tx: AsyncConnection, wanted: list[Made]) -> list[Stored | WeirEr
     tasks = [_admitted(made.task, others, admission) for made in placed]
     keys = [made.key for made in placed]
     inserted = await _insert(tx, tasks, keys, others)
+    reach("submit.inserted")
     for task, key in zip(tasks, keys, strict=True):
         results[task.id] = Stored(task) if task.id in inserted else await _repeated(tx, key)
         if task.id not in inserted:

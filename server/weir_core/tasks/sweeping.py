@@ -1,6 +1,7 @@
 """What a scheduler mends: lost hints, lost workers, tasks kept long enough. Any number may sweep at once."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -9,7 +10,9 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.db import Database
+from weir_core.errors import Conflict, DependencyDown
 from weir_core.events import LiveEvents, Tail
+from weir_core.failpoints import reach
 from weir_core.fleet import repository as fleet
 from weir_core.queue import Hint, Queue
 from weir_core.tasks import repository, waiting_repository
@@ -45,13 +48,23 @@ class Sweeper:
         if not waiting:
             return 0
         await self._db.write(lambda tx: waiting_repository.note_hints(tx, [row.id for row in waiting]))
+        reach("rehint.noted")
         await self._queue.hint([Hint(row.id, row.attempt, row.queue, row.pack, row.turn) for row in waiting])
         return len(waiting)
 
-    async def lose_workers(self) -> int:
-        """Fence the workers whose lease has run out; how many."""
-        lost = await self._db.write(fleet.lose_silent)
+    async def lose_workers(self, steady: Callable[[], bool] = lambda: True) -> int:
+        """Fence the workers whose lease has run out, unless by then it is no more `steady`; how many."""
+
+        async def work(tx: AsyncConnection) -> int:
+            lost = await fleet.lose_silent(tx)
+            # The statement may have waited in a frozen database, where nobody could renew.
+            if lost and not steady():
+                raise DependencyDown("db")
+            return lost
+
+        lost = await self._db.write(work)
         if lost:
+            reach("lose.committed")
             _log.warning("%d workers lost their lease", lost)
         return lost
 
@@ -64,6 +77,8 @@ class Sweeper:
                 await self._take_over(task_id, attempt)
             except Fenced:
                 _log.info("task %s has moved on meanwhile", task_id)
+            except Conflict:
+                _log.warning("task %s is locked by somebody: it is taken over later", task_id)
         return len(abandoned)
 
     async def forget(self) -> None:
@@ -85,6 +100,7 @@ class Sweeper:
             return
         # The stream is sealed before the row is read for good: nothing can be added in between.
         tail = await self._seal(found)
+        reach("takeover.sealed")
 
         async def work(tx: AsyncConnection) -> Closed:
             current = await repository.lock(tx, task_id)
@@ -96,16 +112,18 @@ class Sweeper:
             return await close_attempt(tx, task_id, attempt, events, lost, fenced=False)
 
         closed = await self._db.write(work)
+        reach("takeover.committed")
         _log.warning("task %s was taken from a lost worker: %s", task_id, closed.task.state.name)
         await self._promotion.after(closed)
         try:
-            await self._live.drop(task_id, attempt)
+            await self._live.empty(task_id, attempt)
         except (RedisError, OSError) as error:
-            _log.info("the live stream of task %s was not removed: %s", task_id, error)
+            _log.info("the live stream of task %s was not emptied: %s", task_id, error)
 
     async def _seal(self, found: Task) -> Tail:
         try:
-            return await self._live.seal(found.id, found.attempt, found.last_seq)
+            began = found.start_time or found.create_time
+            return await self._live.seal(found.id, found.attempt, found.last_seq, began)
         except (RedisError, OSError):
             return Tail([], whole=False)
 
@@ -115,7 +133,6 @@ def _account(current: Task, tail: Tail) -> list[Event]:
     numbering = Numbering(current.last_seq, current.attempt)
     numbering.keep([event for event in tail.events if event.seq > current.last_seq])
     if not tail.whole and numbering.last_seq < current.reserved_seq:
-        numbering = Numbering(current.last_seq, current.attempt)
         numbering.add_gap(current.reserved_seq, "lost live log")
     requested = current.cancellation
     told = any(event.kind is EventKind.CANCEL for event in numbering.events)

@@ -1,11 +1,15 @@
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import select
 
 from tests.fixtures.engine import Engine
+from weir_core.columns import EPOCH, MICROSECOND
+from weir_core.fleet.models import worker
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import Event, EventKind
 from weir_core.tasks.execution import Claimed
@@ -183,12 +187,24 @@ class TestTakeOver:
         texts = [e.body["text"] for e in await events_of(engine, claimed.task.id) if e.kind is EventKind.LOG]
         assert texts == ["before", "after"]
 
-    async def test_p04_a_cancelled_task_of_a_lost_worker_is_confirmed(self, engine: Engine):
+    async def test_p04_a_cancelled_task_of_a_lost_worker_is_confirmed_once_that_is_certain(
+        self, engine: Engine
+    ):
         claimed = await engine.claimed(await engine.worker())
         await engine.runtime.stopping.cancel(engine.caller, claimed.task.id, "enough", None)
         await lose(engine)
-        await engine.runtime.sweeper.take_over()
+        async with asyncio.timeout(30):
+            while not await engine.runtime.sweeper.take_over():
+                await asyncio.sleep(0.1)
         found = await engine.get(claimed.task.id)
+        async with engine.runtime.db.read() as tx:
+            lease_end = EPOCH + (await tx.execute(select(worker.c.lease_expire))).scalar_one() * MICROSECOND
+        assert found.cancellation is not None
+        assert found.cancellation.confirm_time is not None
+        assert found.cancellation.confirm_time >= lease_end + timedelta(seconds=5), (
+            "its processes may still run"
+        )
+        assert "is gone; its lease and 5 s have passed" in found.cancellation.holdup
         phases = [
             e.body["phase"] for e in await events_of(engine, claimed.task.id) if e.kind is EventKind.CANCEL
         ]

@@ -171,6 +171,27 @@ class TestLooking:
         weir("tasks", "cancel", task_id)
 
 
+class TestTending:
+    def test_says_why_a_task_waits_and_what_can_be_done(self, weir: Weir):
+        first = submitted(weir, "probe.echo", '{"text": "x"}', "--queue", "unserved")
+        waits = submitted(weir, "probe.echo", '{"text": "x"}', "--after", first, "--priority", "high")
+        told = weir("tasks", "explain", waits).out
+        assert f"it waits for task {first}, which is QUEUED" in told
+        because = weir("tasks", "explain", first, "--json").document
+        assert "BLOCKER_KIND_NO_WORKER" in [each["kind"] for each in because["blockers"]]
+        chosen = "queue = unserved"
+        assert weir("tasks", "cancel-all", chosen, "--count").out == "1 tasks would be asked to stop\n"
+        assert weir("tasks", "cancel-all", chosen, "--json").document == {"task_count": "1"}
+        assert weir("tasks", "result", first).status == 3
+
+    def test_an_ended_task_is_submitted_anew(self, weir: Weir):
+        first = submitted(weir, "probe.fail", '{"times": 0, "kind": "USER_ERROR"}')
+        assert weir("tasks", "result", first).status == 0
+        again = weir("tasks", "retry", first).out.strip()
+        assert again != first
+        assert weir("tasks", "result", again, "--json").document["attempt"] == 1
+
+
 class TestCancel:
     def test_waits_until_nothing_runs_any_more(self, weir: Weir, tmp_path: Path):
         task_id = submitted(weir, "probe.until", json.dumps({"path": str(tmp_path / "never")}))

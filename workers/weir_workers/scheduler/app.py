@@ -1,4 +1,4 @@
-"""The scheduler process: sweeps until it is told to stop. Any number may run."""
+"""The scheduler process: sweeps and fires until it is told to stop. Any number may run."""
 
 import asyncio
 import logging
@@ -8,12 +8,16 @@ import time
 from datetime import timedelta
 from typing import Final
 
+from redis.exceptions import RedisError
+
 from weir_core.config import Settings, require
 from weir_core.errors import WeirError
 from weir_core.ids import new_id
+from weir_core.readiness import tell_ready
 from weir_core.runtime import Runtime
 from weir_core.tasks.promotion import BATCH
 from weir_workers.scheduler.fire import Fires
+from weir_workers.scheduler.pulse import Pulse
 from weir_workers.strays import kept_clear
 
 _log = logging.getLogger(__name__)
@@ -35,10 +39,10 @@ async def run(settings: Settings) -> None:
         await asyncio.wait([*working, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         for work in working:
-            if work.done():
-                work.result()
             work.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+        for ended in await asyncio.gather(*working, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
 
 class Sweeps:
@@ -47,33 +51,37 @@ class Sweeps:
     def __init__(self, runtime: Runtime, settings: Settings) -> None:
         self._runtime = runtime
         self._every = settings.sweep.total_seconds()
-        self._lease = settings.lease.total_seconds()
+        self._lease = settings.lease
         self._id = new_id()
         self._host = socket.gethostname()
-        self._steady_since = time.monotonic()
+        self._pulse = Pulse(self._beat, self._lease.total_seconds())
         self._seldom = 0.0
         self._files: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Sweep until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pulse.run())
+            group.create_task(self._run())
+
+    async def _beat(self) -> bool:
+        return await self._runtime.fleet.beat_scheduler(self._id, self._host, others_within=self._lease / 3)
+
+    async def _run(self) -> None:
         while True:
             began = time.monotonic()
             try:
                 await self._sweep()
+                tell_ready()
             except WeirError as error:
-                # Who can't reach the database can't tell silent workers from its own deafness.
-                self._steady_since = time.monotonic() + self._lease
                 _log.warning("the sweep was broken off: %s", error)
-            spent = time.monotonic() - began
-            if spent > self._lease:
-                self._steady_since = time.monotonic() + self._lease
-            await asyncio.sleep(max(0.05, self._every - spent))
+            await asyncio.sleep(max(0.05, self._every - (time.monotonic() - began)))
 
     async def _sweep(self) -> None:
         sweeper = self._runtime.sweeper
-        await self._runtime.fleet.beat_scheduler(self._id, self._host)
-        if time.monotonic() >= self._steady_since:
-            await sweeper.lose_workers()
+        if self._pulse.steady():
+            await sweeper.lose_workers(self._pulse.steady)
+            await self._testify()
         await sweeper.take_over()
         await self._move_on()
         await sweeper.hint_again()
@@ -86,6 +94,12 @@ class Sweeps:
                 pass
             if self._files is None or self._files.done():
                 self._files = asyncio.create_task(self._sweep_files())
+
+    async def _testify(self) -> None:
+        try:
+            await self._runtime.witness.testify(self._lease / 3)
+        except (RedisError, OSError) as error:
+            _log.info("workers that can't renew are not told that others can: %s", error)
 
     async def _move_on(self) -> None:
         promotion = self._runtime.promotion

@@ -1,0 +1,19 @@
+"""The named runs: what is asked of a site, what is done to it, and what must hold."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tests.faults.judging import Asked
+from tests.faults.report import Report
+from tests.faults.scenarios.crowd import crowd, repeats
+from tests.faults.scenarios.single import alone, frozen_database, frozen_worker
+
+Scenario = Callable[[Asked], Coroutine[Any, Any, list[Report]]]
+
+SCENARIOS: dict[str, Scenario] = {
+    "alone": alone,
+    "crowd": crowd,
+    "frozen-database": frozen_database,
+    "frozen-worker": frozen_worker,
+    "repeats": repeats,
+}
