@@ -264,6 +264,62 @@ GET_TASK_TYPE = Method(
     repeatable=True,
     anonymous=False,
 )
+CREATE_SCHEDULE = Method(
+    "/weir.v1.TaskService/CreateSchedule",
+    task_service_pb2.CreateScheduleRequest,
+    task_service_pb2.CreateScheduleResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+GET_SCHEDULE = Method(
+    "/weir.v1.TaskService/GetSchedule",
+    task_service_pb2.GetScheduleRequest,
+    task_service_pb2.GetScheduleResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+LIST_SCHEDULES = Method(
+    "/weir.v1.TaskService/ListSchedules",
+    task_service_pb2.ListSchedulesRequest,
+    task_service_pb2.ListSchedulesResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+UPDATE_SCHEDULE = Method(
+    "/weir.v1.TaskService/UpdateSchedule",
+    task_service_pb2.UpdateScheduleRequest,
+    task_service_pb2.UpdateScheduleResponse,
+    timeout=10.0,
+    repeatable=False,
+    anonymous=False,
+)
+DELETE_SCHEDULE = Method(
+    "/weir.v1.TaskService/DeleteSchedule",
+    task_service_pb2.DeleteScheduleRequest,
+    task_service_pb2.DeleteScheduleResponse,
+    timeout=10.0,
+    repeatable=False,
+    anonymous=False,
+)
+TRIGGER_SCHEDULE = Method(
+    "/weir.v1.TaskService/TriggerSchedule",
+    task_service_pb2.TriggerScheduleRequest,
+    task_service_pb2.TriggerScheduleResponse,
+    timeout=30.0,
+    repeatable=True,
+    anonymous=False,
+)
+PREVIEW_SCHEDULE = Method(
+    "/weir.v1.TaskService/PreviewSchedule",
+    task_service_pb2.PreviewScheduleRequest,
+    task_service_pb2.PreviewScheduleResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
 LOGIN = Method(
     "/weir.v1.UserService/Login",
     user_service_pb2.LoginRequest,

@@ -11,7 +11,8 @@ from weir.v1.collection_pb2 import (
     SyncMode,
 )
 from weir.v1.collection_service_pb2 import RecordQuery
-from weir.v1.common_pb2 import ErrorReason, Heartbeat, Principal, PrincipalKind
+from weir.v1.common_pb2 import ErrorReason, Heartbeat, Principal, PrincipalKind, TimeRange
+from weir.v1.schedule_pb2 import Fire, FireResult, MissedPolicy, OverlapPolicy, Schedule, Timing
 from weir.v1.system_pb2 import Part, PartState, Queue, SystemStatus, Worker, WorkerState
 from weir.v1.task_pb2 import (
     Attempt,
@@ -71,6 +72,8 @@ __all__ = [
     "ExitDetail",
     "Failure",
     "FailureKind",
+    "Fire",
+    "FireResult",
     "Gap",
     "Heartbeat",
     "HttpDetail",
@@ -78,7 +81,9 @@ __all__ = [
     "LogLine",
     "LogSource",
     "LostWorkerDetail",
+    "MissedPolicy",
     "Outcome",
+    "OverlapPolicy",
     "Part",
     "PartState",
     "Permission",
@@ -94,6 +99,7 @@ __all__ = [
     "RoleBinding",
     "Run",
     "RunCounters",
+    "Schedule",
     "StateChange",
     "SyncMode",
     "SystemStatus",
@@ -103,9 +109,11 @@ __all__ = [
     "TaskState",
     "TaskType",
     "TaskView",
+    "TimeRange",
     "TimeoutDetail",
     "TimeoutKind",
     "Timeouts",
+    "Timing",
     "Tokens",
     "User",
     "Worker",

@@ -75,11 +75,14 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
         """A connection for reads; each statement sees what is committed when it begins."""
+        cancels = _cancels()
         try:
             # Running out of time is an OSError as well.
             async with asyncio.timeout(_READ_SECONDS), self._reader.connect() as connection:
+                _pass_cancel(cancels)
                 yield connection
         except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+            _pass_cancel(cancels)
             raise _translate(error) from error
 
     async def write(self, work: Work[T], *, tries: int = TRIES) -> T:
@@ -94,6 +97,7 @@ class Database:
             raise
 
     async def _write(self, work: Work[T], tries: int) -> T:
+        cancels = _cancels()
         for attempt in range(tries):
             try:
                 if self._lock is None:
@@ -101,13 +105,16 @@ class Database:
                 async with self._lock.held():
                     return await self._once(work)
             except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+                _pass_cancel(cancels)
                 if not (_met(error) or _lost(error)) or attempt == tries - 1:
                     raise _translate(error) from error
             await asyncio.sleep(random.uniform(0.005, 0.05) * 2**attempt)
         raise AssertionError
 
     async def _once(self, work: Work[T]) -> T:
+        cancels = _cancels()
         async with self._writer.connect() as connection:
+            _pass_cancel(cancels)
             await connection.begin()
             result = await work(connection)
             try:
@@ -216,6 +223,22 @@ def _sqlite_engine(url: URL, *, begin: str, pool_size: int) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", connected)
     event.listen(engine.sync_engine, "begin", begun)
     return engine
+
+
+def _cancels() -> int:
+    """How often this task was told to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+def _pass_cancel(before: int) -> None:
+    """Let a cancel go on that came since, and was swallowed.
+
+    In the middle of a query it breaks the connection, and what fails on the way out takes its place; in the
+    middle of a connect the driver's wait_for may lose it.
+    """
+    if _cancels() > before:
+        raise asyncio.CancelledError
 
 
 def _code(error: BaseException) -> object:

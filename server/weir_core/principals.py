@@ -55,28 +55,27 @@ class Caller:
 SYSTEM = Principal(PrincipalKind.SYSTEM, None, "weir")
 
 
-def creator_columns() -> list[Column[Any]]:
-    """The columns that keep a row's creator."""
+def creator_columns(part: str = "creator") -> list[Column[Any]]:
+    """The columns that keep a row's creator, or who else has a part in it."""
     return [
-        Column("creator_kind", Integer, nullable=False),
-        Column("creator_id", Uuid),
-        Column("creator_name", String(200), nullable=False),
-        Column("creator_api_key_id", Uuid),
+        Column(f"{part}_kind", Integer, nullable=False),
+        Column(f"{part}_id", Uuid),
+        Column(f"{part}_name", String(200), nullable=False),
+        Column(f"{part}_api_key_id", Uuid),
     ]
 
 
-def creator_values(principal: Principal) -> dict[str, Any]:
+def creator_values(principal: Principal, part: str = "creator") -> dict[str, Any]:
     """The values of those columns."""
     return {
-        "creator_kind": int(principal.kind),
-        "creator_id": principal.id,
-        "creator_name": principal.name,
-        "creator_api_key_id": principal.api_key_id,
+        f"{part}_kind": int(principal.kind),
+        f"{part}_id": principal.id,
+        f"{part}_name": principal.name,
+        f"{part}_api_key_id": principal.api_key_id,
     }
 
 
-def creator_of(row: Any) -> Principal:
-    """The creator in a row."""
-    return Principal(
-        PrincipalKind(row.creator_kind), row.creator_id, row.creator_name, row.creator_api_key_id
-    )
+def creator_of(row: Any, part: str = "creator") -> Principal:
+    """The creator in a row, or who else has a part in it."""
+    kind, *rest = (getattr(row, f"{part}_{name}") for name in ("kind", "id", "name", "api_key_id"))
+    return Principal(PrincipalKind(kind), *rest)

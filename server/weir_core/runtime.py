@@ -15,6 +15,7 @@ from weir_core.fleet.witness import Witness
 from weir_core.paging import PageTokens
 from weir_core.queue import Queue
 from weir_core.redis import connect
+from weir_core.schedules.scheduling import Scheduling
 from weir_core.secrets import SecretBox
 from weir_core.signals import Signals
 from weir_core.tasks.execution import TaskExecution
@@ -49,6 +50,7 @@ class Runtime:
     history: History
     people: People
     collecting: Collecting
+    scheduling: Scheduling
 
     @classmethod
     @asynccontextmanager
@@ -76,6 +78,7 @@ class Runtime:
         people = People.wire(settings, db, secrets)
         promotion = Promotion(db, queue, live)
         tasks = TaskService(db, queue, promotion, people.projects, settings.task_retention)
+        stopping = Stopping(db, signals, promotion)
         return cls(
             settings=settings,
             db=db,
@@ -87,7 +90,7 @@ class Runtime:
             fleet=FleetService(db, settings.lease),
             witness=Witness(redis, settings.redis_prefix),
             tasks=tasks,
-            stopping=Stopping(db, signals, promotion),
+            stopping=stopping,
             promotion=promotion,
             execution=TaskExecution(db, live, promotion),
             sweeper=Sweeper(db, queue, live, promotion),
@@ -95,4 +98,5 @@ class Runtime:
             history=History(db, live),
             people=people,
             collecting=Collecting.wire(settings, db, secrets, tasks, people.projects),
+            scheduling=Scheduling.wire(settings, db, tasks, stopping),
         )

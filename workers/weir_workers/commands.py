@@ -26,7 +26,7 @@ def worker(queues: str | None, packs: str | None, slots: int | None) -> None:
 
 @click.command()
 def scheduler() -> None:
-    """Look after what no worker holds: due tasks, lost hints, lost workers."""
+    """Fire schedules, and look after what no worker holds: due tasks, lost hints, lost workers."""
     from weir_workers.scheduler import app
 
     settings = Settings.load()

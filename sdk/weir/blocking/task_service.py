@@ -12,6 +12,8 @@ from weir.masks import MaskLike, to_mask
 from weir.method import fresh_id
 from weir.times import DurationLike, TimeLike, to_duration, to_timestamp
 from weir.v1 import (
+    common_pb2,
+    schedule_pb2,
     task_pb2,
     task_service_pb2,
 )
@@ -19,7 +21,7 @@ from weir.values import StructLike, to_struct
 
 
 class TaskClient:
-    """Tasks and task types."""
+    """Tasks, task types and schedules."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -345,3 +347,174 @@ class TaskClient:
         """
         request = task_service_pb2.GetTaskTypeRequest(name=name)
         return self._caller.unary(methods.GET_TASK_TYPE, request, timeout)
+
+    def create_schedule(
+        self,
+        *,
+        project: str = "",
+        name: str,
+        description: str = "",
+        timing: schedule_pb2.Timing,
+        task: task_pb2.TaskSpec,
+        missed: schedule_pb2.MissedPolicy.ValueType = schedule_pb2.MISSED_POLICY_UNSPECIFIED,
+        max_catch_up: int = 0,
+        overlap: schedule_pb2.OverlapPolicy.ValueType = schedule_pb2.OVERLAP_POLICY_UNSPECIFIED,
+        pause_after_failures: int = 0,
+        paused: bool = False,
+        pause_reason: str = "",
+        labels: Mapping[str, str] | None = None,
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> task_service_pb2.CreateScheduleResponse:
+        """Creates a schedule. Who saves it must be allowed to submit its task.
+
+        Args:
+            project: Project of the schedule and its tasks. Empty: `default`. Can't change.
+            name: Name, unique within the project.
+            description: What it is for.
+            timing: When to fire.
+            task: What to submit. Strings in `input` may hold `{fire_time}` and `{last_fire_time}`, the
+                newest fire time before it that made a task, as in `2026-11-01T12:00:00Z`; the first
+                fire's last one is empty. Limits that are partly set take the rest from the type as it
+                is when the schedule is saved. A `collection.run` with `{"collection_id": "…", "full":
+                false}` is started as by RunCollection; a run that goes already, whoever started it,
+                counts as the task of an earlier fire.
+            missed: For fire times that were missed.
+            max_catch_up: Most fires made up for under ALL. 0 means 10.
+            overlap: For fires while an earlier task goes on.
+            pause_after_failures: Pause after this many failed tasks in a row; cancelled ones don't
+                count. 0: never.
+            paused: True: does not fire. Set and cleared with UpdateSchedule; after a pause it goes on
+                with the next fire time.
+            pause_reason: Why it is paused. Cleared when it goes on.
+            labels: Free tags; at most 32.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.CreateScheduleRequest(
+            schedule=schedule_pb2.Schedule(
+                project=project,
+                name=name,
+                description=description,
+                timing=timing,
+                task=task,
+                missed=missed,
+                max_catch_up=max_catch_up,
+                overlap=overlap,
+                pause_after_failures=pause_after_failures,
+                paused=paused,
+                pause_reason=pause_reason,
+                labels=labels,
+            ),
+            request_id=request_id or fresh_id(),
+        )
+        return self._caller.unary(methods.CREATE_SCHEDULE, request, timeout)
+
+    def get_schedule(
+        self, schedule_id: str, *, timeout: Timeout = None
+    ) -> task_service_pb2.GetScheduleResponse:
+        """Gets a schedule with its next and newest fires.
+
+        Args:
+            schedule_id: The schedule.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.GetScheduleRequest(schedule_id=schedule_id)
+        return self._caller.unary(methods.GET_SCHEDULE, request, timeout)
+
+    def list_schedules(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> Pages[task_service_pb2.ListSchedulesResponse, schedule_pb2.Schedule]:
+        """Lists schedules by name.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> task_service_pb2.ListSchedulesRequest:
+            return task_service_pb2.ListSchedulesRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_SCHEDULES, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.schedules)
+
+    def update_schedule(
+        self,
+        *,
+        schedule: schedule_pb2.Schedule | None = None,
+        update_mask: MaskLike = None,
+        timeout: Timeout = None,
+    ) -> task_service_pb2.UpdateScheduleResponse:
+        """Changes a schedule; also pauses and resumes it. Holds from the next fire, which then acts as who
+        saved it last.
+
+        Args:
+            schedule: `id` says which; `etag`, if set, must be current. Checked as a whole after the
+                change is applied.
+            update_mask: What to change.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.UpdateScheduleRequest(
+            schedule=schedule, update_mask=to_mask(update_mask, "update_mask")
+        )
+        return self._caller.unary(methods.UPDATE_SCHEDULE, request, timeout)
+
+    def delete_schedule(
+        self, schedule_id: str, *, etag: str = "", timeout: Timeout = None
+    ) -> task_service_pb2.DeleteScheduleResponse:
+        """Deletes a schedule. Tasks it made go on.
+
+        Args:
+            schedule_id: The schedule.
+            etag: If set, must be current.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.DeleteScheduleRequest(schedule_id=schedule_id, etag=etag)
+        return self._caller.unary(methods.DELETE_SCHEDULE, request, timeout)
+
+    def trigger_schedule(
+        self,
+        schedule_id: str,
+        *,
+        range: common_pb2.TimeRange | None = None,
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> task_service_pb2.TriggerScheduleResponse:
+        """Fires now, or for all fire times in a past span, whatever the overlap policy says. Each fire
+        time still makes at most one task.
+
+        Args:
+            schedule_id: The schedule; may be paused.
+            range: Fire for every fire time in this span, at most 1,000. Unset: once, now.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.TriggerScheduleRequest(
+            schedule_id=schedule_id, range=range, request_id=request_id or fresh_id()
+        )
+        return self._caller.unary(methods.TRIGGER_SCHEDULE, request, timeout)
+
+    def preview_schedule(
+        self,
+        *,
+        timing: schedule_pb2.Timing,
+        start_time: TimeLike = None,
+        count: int = 0,
+        timeout: Timeout = None,
+    ) -> task_service_pb2.PreviewScheduleResponse:
+        """Says when a timing would fire; nothing is stored.
+
+        Args:
+            timing: The timing.
+            start_time: From when on. Unset: now.
+            count: How many. 0 means 10.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.PreviewScheduleRequest(
+            timing=timing, start_time=to_timestamp(start_time, "start_time"), count=count
+        )
+        return self._caller.unary(methods.PREVIEW_SCHEDULE, request, timeout)

@@ -27,6 +27,7 @@ _OWN = {
     "login": "weir.cli.login:login",
     "logout": "weir.cli.login:logout",
     "queues": "weir.cli.queues:command",
+    "schedules": "weir.cli.schedules:command",
     "status": "weir.cli.status:command",
     "tasks": "weir.cli.tasks:command",
     "users": "weir.cli.users:command",

@@ -101,6 +101,8 @@ def _cell(message: Any, path: str) -> str:
     for parent in parents:
         message = getattr(message, parent)
     field, value = message.DESCRIPTOR.fields_by_name[name], getattr(message, name)
+    if field.is_repeated:
+        value = value[0] if value else "-"
     if field.enum_type is not None:
         prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
         known = field.enum_type.values_by_number.get(value)

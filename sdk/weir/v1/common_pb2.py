@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from weir.v1 import annotations_pb2 as weir_dot_v1_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14weir/v1/common.proto\x12\x07weir.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19weir/v1/annotations.proto\"\x9b\x01\n\tPrincipal\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x16.weir.v1.PrincipalKindR\x04kind\x12\x1d\n\x02id\x18\x02 \x01(\tB\r\xc2\xeb\x18\x02\x08\x01\xbaH\x04r\x02\x18$R\x02id\x12\x1c\n\x04name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12%\n\napi_key_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18$R\x08\x61piKeyId\";\n\tHeartbeat\x12.\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time*\xef\x06\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_FIELD_INVALID\x10\x01\x12 \n\x1c\x45RROR_REASON_SCHEMA_MISMATCH\x10\x02\x12\x1f\n\x1b\x45RROR_REASON_FILTER_INVALID\x10\x03\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_INVALID\x10\x04\x12$\n ERROR_REASON_CREDENTIALS_MISSING\x10\n\x12$\n ERROR_REASON_CREDENTIALS_INVALID\x10\x0b\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_EXPIRED\x10\x0c\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_REVOKED\x10\r\x12#\n\x1f\x45RROR_REASON_PERMISSION_MISSING\x10\x14\x12\x1a\n\x16\x45RROR_REASON_NOT_FOUND\x10\x1e\x12\x1b\n\x17\x45RROR_REASON_NAME_TAKEN\x10\x1f\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10 \x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10!\x12\x19\n\x15\x45RROR_REASON_CONFLICT\x10\"\x12\x1f\n\x1b\x45RROR_REASON_STATE_CONFLICT\x10(\x12\x17\n\x13\x45RROR_REASON_IN_USE\x10)\x12\x1d\n\x19\x45RROR_REASON_RATE_LIMITED\x10\x32\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\x33\x12!\n\x1d\x45RROR_REASON_POSITION_EXPIRED\x10<\x12\"\n\x1e\x45RROR_REASON_CHECKSUM_MISMATCH\x10=\x12 \n\x1c\x45RROR_REASON_DEPENDENCY_DOWN\x10\x46\x12\x19\n\x15\x45RROR_REASON_DRAINING\x10G\x12\x19\n\x15\x45RROR_REASON_DEADLINE\x10H\x12\x1f\n\x1b\x45RROR_REASON_METHOD_UNKNOWN\x10P\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10Q\"\x04\x08\x34\x10\x34*\x16\x45RROR_REASON_DISK_FULL*\x81\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15PRINCIPAL_KIND_PERSON\x10\x01\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x02\x12\x19\n\x15PRINCIPAL_KIND_SYSTEM\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14weir/v1/common.proto\x12\x07weir.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19weir/v1/annotations.proto\"\x9b\x01\n\tPrincipal\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x16.weir.v1.PrincipalKindR\x04kind\x12\x1d\n\x02id\x18\x02 \x01(\tB\r\xc2\xeb\x18\x02\x08\x01\xbaH\x04r\x02\x18$R\x02id\x12\x1c\n\x04name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12%\n\napi_key_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18$R\x08\x61piKeyId\"\xef\x01\n\tTimeRange\x12\x41\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\x12=\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\x07\x65ndTime:`\xbaH]\x1a[\n\x10time_range.order\x12&end_time must be later than start_time\x1a\x1fthis.end_time > this.start_time\";\n\tHeartbeat\x12.\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time*\xef\x06\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_FIELD_INVALID\x10\x01\x12 \n\x1c\x45RROR_REASON_SCHEMA_MISMATCH\x10\x02\x12\x1f\n\x1b\x45RROR_REASON_FILTER_INVALID\x10\x03\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_INVALID\x10\x04\x12$\n ERROR_REASON_CREDENTIALS_MISSING\x10\n\x12$\n ERROR_REASON_CREDENTIALS_INVALID\x10\x0b\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_EXPIRED\x10\x0c\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_REVOKED\x10\r\x12#\n\x1f\x45RROR_REASON_PERMISSION_MISSING\x10\x14\x12\x1a\n\x16\x45RROR_REASON_NOT_FOUND\x10\x1e\x12\x1b\n\x17\x45RROR_REASON_NAME_TAKEN\x10\x1f\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10 \x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10!\x12\x19\n\x15\x45RROR_REASON_CONFLICT\x10\"\x12\x1f\n\x1b\x45RROR_REASON_STATE_CONFLICT\x10(\x12\x17\n\x13\x45RROR_REASON_IN_USE\x10)\x12\x1d\n\x19\x45RROR_REASON_RATE_LIMITED\x10\x32\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\x33\x12!\n\x1d\x45RROR_REASON_POSITION_EXPIRED\x10<\x12\"\n\x1e\x45RROR_REASON_CHECKSUM_MISMATCH\x10=\x12 \n\x1c\x45RROR_REASON_DEPENDENCY_DOWN\x10\x46\x12\x19\n\x15\x45RROR_REASON_DRAINING\x10G\x12\x19\n\x15\x45RROR_REASON_DEADLINE\x10H\x12\x1f\n\x1b\x45RROR_REASON_METHOD_UNKNOWN\x10P\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10Q\"\x04\x08\x34\x10\x34*\x16\x45RROR_REASON_DISK_FULL*\x81\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15PRINCIPAL_KIND_PERSON\x10\x01\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x02\x12\x19\n\x15PRINCIPAL_KIND_SYSTEM\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +39,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRINCIPAL'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_PRINCIPAL'].fields_by_name['api_key_id']._loaded_options = None
   _globals['_PRINCIPAL'].fields_by_name['api_key_id']._serialized_options = b'\272H\004r\002\030$'
-  _globals['_ERRORREASON']._serialized_start=313
-  _globals['_ERRORREASON']._serialized_end=1192
-  _globals['_PRINCIPALKIND']._serialized_start=1195
-  _globals['_PRINCIPALKIND']._serialized_end=1324
+  _globals['_TIMERANGE'].fields_by_name['start_time']._loaded_options = None
+  _globals['_TIMERANGE'].fields_by_name['start_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_TIMERANGE'].fields_by_name['end_time']._loaded_options = None
+  _globals['_TIMERANGE'].fields_by_name['end_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_TIMERANGE']._loaded_options = None
+  _globals['_TIMERANGE']._serialized_options = b'\272H]\032[\n\020time_range.order\022&end_time must be later than start_time\032\037this.end_time > this.start_time'
+  _globals['_ERRORREASON']._serialized_start=555
+  _globals['_ERRORREASON']._serialized_end=1434
+  _globals['_PRINCIPALKIND']._serialized_start=1437
+  _globals['_PRINCIPALKIND']._serialized_end=1566
   _globals['_PRINCIPAL']._serialized_start=94
   _globals['_PRINCIPAL']._serialized_end=249
-  _globals['_HEARTBEAT']._serialized_start=251
-  _globals['_HEARTBEAT']._serialized_end=310
+  _globals['_TIMERANGE']._serialized_start=252
+  _globals['_TIMERANGE']._serialized_end=491
+  _globals['_HEARTBEAT']._serialized_start=493
+  _globals['_HEARTBEAT']._serialized_end=552
 # @@protoc_insertion_point(module_scope)

@@ -3,11 +3,12 @@
 isort:skip_file
 Shapes that more than one service uses, and the rules common to all.
 
-Projects. Tasks, connections, collections, runs and datasets belong to a
-project, and rights are held per project. An empty `project` on creation means
-`default`; it can't change. Names of connections, collections and datasets are
-unique within a project. What a resource refers to is of its own project. What
-the caller may not see looks absent: NOT_FOUND, and left out of lists.
+Projects. Tasks, schedules, connections, collections, runs and datasets belong
+to a project, and rights are held per project. An empty `project` on creation
+means `default`; it can't change. Names of schedules, connections, collections
+and datasets are unique within a project. What a resource refers to is of its
+own project. What the caller may not see looks absent: NOT_FOUND, and left out
+of lists.
 
 Sizes. No answer, and no message of a stream, exceeds 3 MiB.
 
@@ -253,6 +254,36 @@ class Principal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Principal: _TypeAlias = Principal  # noqa: Y015
+
+@_typing.final
+class TimeRange(_message.Message):
+    """A span of time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """First instant in the span."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """First instant after the span, later than `start_time`."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeRange: _TypeAlias = TimeRange  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):

@@ -686,6 +686,8 @@ class Task(_message.Message):
     HELD_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
     PARENT_TASK_ID_FIELD_NUMBER: _builtins.int
+    SCHEDULE_ID_FIELD_NUMBER: _builtins.int
+    FIRE_TIME_FIELD_NUMBER: _builtins.int
     RETRY_OF_TASK_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
@@ -710,6 +712,8 @@ class Task(_message.Message):
     """
     parent_task_id: _builtins.str
     """Task under which this one was submitted; empty for none."""
+    schedule_id: _builtins.str
+    """Schedule that made it; empty for none."""
     retry_of_task_id: _builtins.str
     """Task it repeats, when RetryTask made it; empty for none."""
     etag: _builtins.str
@@ -742,7 +746,11 @@ class Task(_message.Message):
 
     @_builtins.property
     def creator(self) -> _common_pb2.Principal:
-        """Who submitted it."""
+        """Who submitted it; for a fire, the schedule's `run_as`."""
+
+    @_builtins.property
+    def fire_time(self) -> _timestamp_pb2.Timestamp:
+        """Fire time it stands for, when a schedule made it."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -780,6 +788,8 @@ class Task(_message.Message):
         held: _builtins.bool | None = ...,
         creator: _common_pb2.Principal | None = ...,
         parent_task_id: _builtins.str | None = ...,
+        schedule_id: _builtins.str | None = ...,
+        fire_time: _timestamp_pb2.Timestamp | None = ...,
         retry_of_task_id: _builtins.str | None = ...,
         etag: _builtins.str | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
@@ -787,9 +797,9 @@ class Task(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "output", b"output", "progress", b"progress", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "fire_time", b"fire_time", "output", b"output", "progress", b"progress", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "failure", b"failure", "held", b"held", "id", b"id", "last_seq", b"last_seq", "output", b"output", "parent_task_id", b"parent_task_id", "progress", b"progress", "project", b"project", "retry_of_task_id", b"retry_of_task_id", "spec", b"spec", "start_time", b"start_time", "state", b"state", "type_version", b"type_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "failure", b"failure", "fire_time", b"fire_time", "held", b"held", "id", b"id", "last_seq", b"last_seq", "output", b"output", "parent_task_id", b"parent_task_id", "progress", b"progress", "project", b"project", "retry_of_task_id", b"retry_of_task_id", "schedule_id", b"schedule_id", "spec", b"spec", "start_time", b"start_time", "state", b"state", "type_version", b"type_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

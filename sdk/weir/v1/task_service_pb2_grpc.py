@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TaskServiceStub:
-    """Tasks and task types.
+    """Tasks, task types and schedules.
     """
 
     def __init__(self, channel):
@@ -100,10 +100,45 @@ class TaskServiceStub:
                 request_serializer=weir_dot_v1_dot_task__service__pb2.GetTaskTypeRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_task__service__pb2.GetTaskTypeResponse.FromString,
                 _registered_method=True)
+        self.CreateSchedule = channel.unary_unary(
+                '/weir.v1.TaskService/CreateSchedule',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.CreateScheduleRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.CreateScheduleResponse.FromString,
+                _registered_method=True)
+        self.GetSchedule = channel.unary_unary(
+                '/weir.v1.TaskService/GetSchedule',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.GetScheduleRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.GetScheduleResponse.FromString,
+                _registered_method=True)
+        self.ListSchedules = channel.unary_unary(
+                '/weir.v1.TaskService/ListSchedules',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.ListSchedulesRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.ListSchedulesResponse.FromString,
+                _registered_method=True)
+        self.UpdateSchedule = channel.unary_unary(
+                '/weir.v1.TaskService/UpdateSchedule',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.UpdateScheduleRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.UpdateScheduleResponse.FromString,
+                _registered_method=True)
+        self.DeleteSchedule = channel.unary_unary(
+                '/weir.v1.TaskService/DeleteSchedule',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.DeleteScheduleRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.DeleteScheduleResponse.FromString,
+                _registered_method=True)
+        self.TriggerSchedule = channel.unary_unary(
+                '/weir.v1.TaskService/TriggerSchedule',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.TriggerScheduleRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.TriggerScheduleResponse.FromString,
+                _registered_method=True)
+        self.PreviewSchedule = channel.unary_unary(
+                '/weir.v1.TaskService/PreviewSchedule',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer:
-    """Tasks and task types.
+    """Tasks, task types and schedules.
     """
 
     def SubmitTask(self, request, context):
@@ -207,6 +242,57 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSchedule(self, request, context):
+        """Creates a schedule. Who saves it must be allowed to submit its task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSchedule(self, request, context):
+        """Gets a schedule with its next and newest fires.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSchedules(self, request, context):
+        """Lists schedules by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSchedule(self, request, context):
+        """Changes a schedule; also pauses and resumes it. Holds from the next fire,
+        which then acts as who saved it last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSchedule(self, request, context):
+        """Deletes a schedule. Tasks it made go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TriggerSchedule(self, request, context):
+        """Fires now, or for all fire times in a past span, whatever the overlap
+        policy says. Each fire time still makes at most one task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewSchedule(self, request, context):
+        """Says when a timing would fire; nothing is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -275,6 +361,41 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=weir_dot_v1_dot_task__service__pb2.GetTaskTypeRequest.FromString,
                     response_serializer=weir_dot_v1_dot_task__service__pb2.GetTaskTypeResponse.SerializeToString,
             ),
+            'CreateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSchedule,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.CreateScheduleRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.CreateScheduleResponse.SerializeToString,
+            ),
+            'GetSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSchedule,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.GetScheduleRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.GetScheduleResponse.SerializeToString,
+            ),
+            'ListSchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedules,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.ListSchedulesRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.ListSchedulesResponse.SerializeToString,
+            ),
+            'UpdateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSchedule,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.UpdateScheduleRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.UpdateScheduleResponse.SerializeToString,
+            ),
+            'DeleteSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSchedule,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.DeleteScheduleRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.DeleteScheduleResponse.SerializeToString,
+            ),
+            'TriggerSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.TriggerSchedule,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.TriggerScheduleRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.TriggerScheduleResponse.SerializeToString,
+            ),
+            'PreviewSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewSchedule,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'weir.v1.TaskService', rpc_method_handlers)
@@ -284,7 +405,7 @@ def add_TaskServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TaskService:
-    """Tasks and task types.
+    """Tasks, task types and schedules.
     """
 
     @staticmethod
@@ -628,6 +749,195 @@ class TaskService:
             '/weir.v1.TaskService/GetTaskType',
             weir_dot_v1_dot_task__service__pb2.GetTaskTypeRequest.SerializeToString,
             weir_dot_v1_dot_task__service__pb2.GetTaskTypeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/CreateSchedule',
+            weir_dot_v1_dot_task__service__pb2.CreateScheduleRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.CreateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/GetSchedule',
+            weir_dot_v1_dot_task__service__pb2.GetScheduleRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.GetScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/ListSchedules',
+            weir_dot_v1_dot_task__service__pb2.ListSchedulesRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.ListSchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/UpdateSchedule',
+            weir_dot_v1_dot_task__service__pb2.UpdateScheduleRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.UpdateScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/DeleteSchedule',
+            weir_dot_v1_dot_task__service__pb2.DeleteScheduleRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.DeleteScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TriggerSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/TriggerSchedule',
+            weir_dot_v1_dot_task__service__pb2.TriggerScheduleRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.TriggerScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/PreviewSchedule',
+            weir_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,

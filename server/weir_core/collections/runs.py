@@ -63,10 +63,7 @@ class RunService:
             going = await _in_progress(tx, row, mode, key)
             if going is None:
                 wanted = {"collection_id": str(collection_id), "full": mode is SyncMode.FULL}
-                # A run is shown with its task: the one is kept as long as the other.
-                made = make(caller, NewTask(row.project, RUN_TASK, wanted), kind, None, None)
-                new = await store_one(tx, made)
-                await _insert_run(tx, row, new.task.id, mode)
+                new = await insert_new_run(tx, caller, row, NewTask(row.project, RUN_TASK, wanted), kind)
                 going = new.task.id
             else:
                 new = None
@@ -180,14 +177,31 @@ class RunService:
         return orjson.loads(self._box.open(sealed, secrets_place(connection_id))) if sealed else {}
 
 
+async def insert_new_run(
+    tx: AsyncConnection, caller: Caller, row: Row[Any], new: NewTask, kind: TaskType
+) -> Stored:
+    """Store a run of a collection that the transaction holds, and that has none in progress."""
+    mode = SyncMode.FULL if new.input["full"] else SyncMode(row.mode)
+    # A run is shown with its task: the one is kept as long as the other.
+    stored = await store_one(tx, make(caller, new, kind, None, None))
+    await _insert_run(tx, row, stored.task.id, mode)
+    return stored
+
+
+async def live_run(tx: AsyncConnection, row: Row[Any]) -> Run | None:
+    """The run of a collection that has not ended."""
+    last = await run_repository.get_run(tx, row.last_run_id) if row.last_run_id else None
+    return None if last is None or last.state in TERMINAL else last
+
+
 async def _in_progress(
     tx: AsyncConnection, row: Row[Any], mode: SyncMode, key: RequestKey | None
 ) -> UUID | None:
     """The run that answers the request without a new one."""
     if key is not None and (made := await run_repository.run_of_request(tx, key)):
         return made
-    last = await run_repository.get_run(tx, row.last_run_id) if row.last_run_id else None
-    if last is None or last.state in TERMINAL:
+    last = await live_run(tx, row)
+    if last is None:
         return None
     if last.state is not TaskState.CANCELLING and last.mode is mode:
         return last.id

@@ -63,6 +63,8 @@ task = Table(
     Column("progress", Json),
     Column("checkpoint", Json),
     Column("cancellation", Json),
+    Column("schedule_id", Uuid),
+    Column("fire_time", Micros),
     *creator_columns(),
     *request_columns(),
     Column("create_time", Micros, nullable=False),
@@ -84,6 +86,7 @@ task = Table(
     Index(None, "queue", "id"),
     Index(None, "queue", "state", "turn", "id"),
     Index(None, "creator_id", "id"),
+    Index(None, "schedule_id", "id"),
     Index(None, "parent_id", "id"),
     Index(None, "fingerprint", "id"),
     Index(None, "failure_kind", "id"),
@@ -272,6 +275,8 @@ class Task:
     create_time: datetime
     priority: Priority = Priority.NORMAL
     start_after: datetime | None = None
+    schedule_id: UUID | None = None
+    fire_time: datetime | None = None
     deadline: datetime | None = None
     retention: timedelta | None = None
     """None: as long as what refers to it."""

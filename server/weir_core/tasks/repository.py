@@ -73,6 +73,8 @@ def task_of(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
         create_time=row.create_time,
         priority=Priority(4 - row.turn),
         start_after=row.start_after,
+        schedule_id=row.schedule_id,
+        fire_time=row.fire_time,
         deadline=row.deadline,
         retention=None if row.retention is None else timedelta(seconds=row.retention),
         depends_on=load_dependencies(row.depends_on),

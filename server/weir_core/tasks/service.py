@@ -53,6 +53,7 @@ FILTERS: Final = {
     "parent_task_id": Filterable(task.c.parent_id, id_value),
     "retry_of_task_id": Filterable(task.c.retry_of, id_value),
     "creator.id": Filterable(task.c.creator_id, id_value),
+    "schedule_id": Filterable(task.c.schedule_id, id_value),
     "failure.kind": Filterable(task.c.failure_kind, enum_value(FailureKind)),
     "failure.fingerprint": Filterable(task.c.fingerprint),
     "create_time": Filterable(task.c.create_time, time_value, _TIMES, repository.created_about),
@@ -116,7 +117,7 @@ class TaskService:
         validate_only: bool = False,
     ) -> Submitted:
         """Store a task. It is run, whatever process or machine dies after this has returned."""
-        made = await self._make(caller, Request(new, kind, request_id), method)
+        made = await self.prepare(caller, Request(new, kind, request_id), method)
 
         async def work(tx: AsyncConnection) -> Stored:
             return await store_one(tx, made)
@@ -149,7 +150,7 @@ class TaskService:
         made: dict[int, Made] = {}
         for place, request in enumerate(requests):
             try:
-                made[place] = await self._make(caller, request)
+                made[place] = await self.prepare(caller, request)
             except WeirError as error:
                 results[place] = error
 
@@ -208,7 +209,8 @@ class TaskService:
             whole = await repository.inputs_of(tx, [found.id for found in tasks])
             return [whole[found.id] for found in tasks if found.id in whole]
 
-    async def _make(self, caller: Caller, request: Request, method: str = "SubmitTask") -> Made:
+    async def prepare(self, caller: Caller, request: Request, method: str = "SubmitTask") -> Made:
+        """A task that is ready to be stored; refuses what the caller may not submit and what does not fit."""
         new, kind = request.new, request.kind
         if not caller.holds("tasks.submit", new.project):
             raise PermissionMissing("tasks.submit", new.project)

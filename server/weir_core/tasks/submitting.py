@@ -47,6 +47,8 @@ class NewTask:
     retention: timedelta | None = None
     parent_id: UUID | None = None
     retry_of: UUID | None = None
+    schedule_id: UUID | None = None
+    fire_time: datetime | None = None
     content: Any = None
     """What the caller sent, as JSON, to tell a repeat from another request."""
 
@@ -102,6 +104,8 @@ def make(
         concurrency=new.concurrency,
         parent_id=new.parent_id,
         retry_of=new.retry_of,
+        schedule_id=new.schedule_id,
+        fire_time=new.fire_time,
         input=new.input,
     )
     return Made(made, caller, key)
@@ -258,6 +262,8 @@ def _row(task: Task, key: RequestKey | None, others: dict[UUID, Task]) -> dict[s
         "key_gate": key_of(task),
         "parent_id": task.parent_id,
         "retry_of": task.retry_of,
+        "schedule_id": task.schedule_id,
+        "fire_time": task.fire_time,
         "create_time": task.create_time,
         **creator_values(task.creator),
         **request_values(key),

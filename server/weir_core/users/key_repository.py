@@ -126,6 +126,26 @@ async def key_standing(tx: AsyncConnection, prefix: str) -> Standing | None:
     )
 
 
+async def user_standing(tx: AsyncConnection, user_id: UUID, key_id: UUID | None) -> Standing | None:
+    """What a user may do now, and what a key of it was given, be that ended or not."""
+    query = select(user.c.id, user.c.name, user.c.kind, _user_ended.label("ended")).where(
+        user.c.id == user_id
+    )
+    row = (await tx.execute(query)).first()
+    if row is None:
+        return None
+    held = await bindings_of(tx, [row.id] if key_id is None else [row.id, key_id])
+    return Standing(
+        row.id,
+        row.name,
+        PrincipalKind(row.kind),
+        bool(row.ended),
+        held.get(row.id, []),
+        key_id=key_id,
+        key_bindings=held.get(key_id, []) if key_id else [],
+    )
+
+
 async def touch_key(tx: AsyncConnection, key_id: UUID) -> None:
     """Note a key's use, once a minute."""
     stale = or_(api_key.c.last_used_time.is_(None), api_key.c.last_used_time <= now_plus(-_MINUTE))

@@ -27,9 +27,11 @@ class Role:
     rights: frozenset[str]
 
 
-_READ: Final = frozenset({"tasks.read", "connections.read", "collections.read", "datasets.read"})
+_READ: Final = frozenset(
+    {"tasks.read", "schedules.read", "connections.read", "collections.read", "datasets.read"}
+)
 _RUN: Final = frozenset({"tasks.submit", "tasks.cancel", "collections.run"})
-_WRITE: Final = frozenset({"connections.write", "connections.use", "collections.write"})
+_WRITE: Final = frozenset({"schedules.write", "connections.write", "connections.use", "collections.write"})
 
 ROLES: Final[Mapping[str, Role]] = {
     role.name: role
@@ -40,8 +42,12 @@ ROLES: Final[Mapping[str, Role]] = {
             "Reads and runs what there is, and looks after workers and queues",
             _READ | _RUN | {"system.read", "system.operate"},
         ),
-        Role("editor", "Makes, changes and runs connections, collections and tasks", _READ | _RUN | _WRITE),
-        Role("viewer", "Reads tasks, collections and datasets", _READ),
+        Role(
+            "editor",
+            "Makes, changes and runs connections, collections, schedules and tasks",
+            _READ | _RUN | _WRITE,
+        ),
+        Role("viewer", "Reads tasks, schedules, collections and datasets", _READ),
     )
 }
 

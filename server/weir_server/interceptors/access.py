@@ -92,6 +92,9 @@ def _project_path(request: Descriptor) -> tuple[str, ...]:
     """Where a request names a project: in itself, or in the resource that it brings."""
     if "project" in request.fields_by_name:
         return ("project",)
+    if "update_mask" in request.fields_by_name:
+        # A resource that is there already is named by its id, and may stand in any project.
+        return ()
     resources = (field for field in request.fields if field.message_type and not field.is_repeated)
     return next(((each.name, "project") for each in resources if "project" in _fields(each.message_type)), ())
 

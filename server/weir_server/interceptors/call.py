@@ -18,6 +18,8 @@ _LARGE: Final = {
     "/weir.v1.TaskService/SubmitTask": 3 * 1024 * 1024,
     "/weir.v1.TaskService/SubmitTasks": 3 * 1024 * 1024 + 64 * 1024,
     "/weir.v1.TaskService/RetryTask": 3 * 1024 * 1024,
+    "/weir.v1.TaskService/CreateSchedule": 3 * 1024 * 1024,
+    "/weir.v1.TaskService/UpdateSchedule": 3 * 1024 * 1024,
 }
 
 

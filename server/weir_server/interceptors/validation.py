@@ -24,17 +24,17 @@ class Validation:
             self.check(call.message)
         return await proceed(call)
 
-    def check(self, request: Message) -> None:
-        """The same for a message alone."""
+    def check(self, request: Message, root: str = "") -> None:
+        """The same for a message alone; `root` is where it stands in its request."""
         check_json(request)
         try:
             self._validator.validate(request)
         except protovalidate.ValidationError as error:
-            raise InvalidArgument(*(_violation(request, found) for found in error.violations)) from None
+            raise InvalidArgument(*(_violation(request, found, root) for found in error.violations)) from None
 
 
-def _violation(request: Message, found: Any) -> Violation:
-    path, hidden = "", False
+def _violation(request: Message, found: Any, root: str) -> Violation:
+    path, hidden = root, False
     kind: Any = request.DESCRIPTOR
     # A rule of the message as a whole names no field.
     for element in found.proto.field.elements if found.proto.field else ():

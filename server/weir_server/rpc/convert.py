@@ -1,6 +1,6 @@
 """What all services convert: times, durations, JSON, principals."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 from urllib.parse import unquote
@@ -28,9 +28,19 @@ def timestamp(value: datetime | None) -> Timestamp | None:
     return message
 
 
-def instant(message: Message, field: str) -> datetime | None:
-    """The instant in a field; None where it is unset."""
-    return getattr(message, field).ToDatetime(tzinfo=UTC) if message.HasField(field) else None
+def timestamps(values: Iterable[datetime]) -> list[Timestamp]:
+    """Some instants."""
+    return [made for value in values if (made := timestamp(value)) is not None]
+
+
+def instant(message: Message, field: str, root: str = "") -> datetime | None:
+    """The instant in a field; None where it is unset. `root` is where the message stands."""
+    if not message.HasField(field):
+        return None
+    try:
+        return getattr(message, field).ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise _unreadable(root, field, "must be a time of the years 1 to 9999") from None
 
 
 def duration(value: timedelta | None) -> Duration | None:
@@ -42,9 +52,14 @@ def duration(value: timedelta | None) -> Duration | None:
     return message
 
 
-def span(message: Message, field: str) -> timedelta | None:
-    """The length of time in a field; None where it is unset."""
-    return getattr(message, field).ToTimedelta() if message.HasField(field) else None
+def span(message: Message, field: str, root: str = "") -> timedelta | None:
+    """The length of time in a field; None where it is unset. `root` is where the message stands."""
+    if not message.HasField(field):
+        return None
+    try:
+        return getattr(message, field).ToTimedelta()
+    except (ValueError, OverflowError):
+        raise _unreadable(root, field, "is no length of time that can be kept") from None
 
 
 def struct(value: dict[str, Any] | None) -> Struct | None:
@@ -81,6 +96,10 @@ def address(context: Any) -> str:
     """The address that a call comes from, without its port."""
     kind, _, rest = unquote(context.peer()).partition(":")
     return rest.rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else kind
+
+
+def _unreadable(root: str, field: str, description: str) -> InvalidArgument:
+    return InvalidArgument.at(f"{root}.{field}" if root else field, description)
 
 
 def _safe(value: Any) -> Any:

@@ -125,6 +125,8 @@ def task(value: Task, *, full: bool) -> task_pb2.Task:
         type_version=value.type_version,
         held=value.held,
         creator=principal(value.creator),
+        schedule_id="" if value.schedule_id is None else str(value.schedule_id),
+        fire_time=timestamp(value.fire_time),
         parent_task_id=_id(value.parent_id),
         retry_of_task_id=_id(value.retry_of),
         etag=etag_of(value),

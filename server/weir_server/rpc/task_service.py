@@ -28,6 +28,7 @@ from weir_server.interceptors.authentication import caller, stands_on
 from weir_server.interceptors.validation import Validation
 from weir_server.rpc import convert_tasks
 from weir_server.rpc.convert import span, timestamp
+from weir_server.rpc.schedule_calls import ScheduleCalls
 from weir_server.rpc.status import answer_to
 
 _QUIET_SECONDS: Final = 9.0
@@ -48,6 +49,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._history = runtime.history
         self._pages = runtime.pages
         self._validation = validation
+        self._schedules = ScheduleCalls(runtime, validation)
 
     async def SubmitTask(self, request: pb.SubmitTaskRequest, context: Any) -> pb.SubmitTaskResponse:
         wanted = await self._request(request)
@@ -186,6 +188,37 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
     async def GetTaskType(self, request: pb.GetTaskTypeRequest, context: Any) -> pb.GetTaskTypeResponse:
         kind = await self._fleet.get_type(request.name)
         return pb.GetTaskTypeResponse(task_type=convert_tasks.task_type(kind, schemas=True))
+
+    async def CreateSchedule(
+        self, request: pb.CreateScheduleRequest, context: Any
+    ) -> pb.CreateScheduleResponse:
+        return await self._schedules.create(request)
+
+    async def GetSchedule(self, request: pb.GetScheduleRequest, context: Any) -> pb.GetScheduleResponse:
+        return await self._schedules.get(request)
+
+    async def ListSchedules(self, request: pb.ListSchedulesRequest, context: Any) -> pb.ListSchedulesResponse:
+        return await self._schedules.list(request)
+
+    async def UpdateSchedule(
+        self, request: pb.UpdateScheduleRequest, context: Any
+    ) -> pb.UpdateScheduleResponse:
+        return await self._schedules.update(request)
+
+    async def DeleteSchedule(
+        self, request: pb.DeleteScheduleRequest, context: Any
+    ) -> pb.DeleteScheduleResponse:
+        return await self._schedules.delete(request)
+
+    async def TriggerSchedule(
+        self, request: pb.TriggerScheduleRequest, context: Any
+    ) -> pb.TriggerScheduleResponse:
+        return await self._schedules.trigger(request)
+
+    async def PreviewSchedule(
+        self, request: pb.PreviewScheduleRequest, context: Any
+    ) -> pb.PreviewScheduleResponse:
+        return await self._schedules.preview(request)
 
     async def _request(self, request: pb.SubmitTaskRequest) -> Request:
         kind = await self._tasks.newest_type(request.spec.type)

@@ -1,1 +1,1 @@
-"""The scheduler: looks after what no worker holds."""
+"""The scheduler: fires schedules, and looks after what no worker holds."""

@@ -1,4 +1,4 @@
-"""The scheduler process: sweeps until it is told to stop. Any number may run."""
+"""The scheduler process: sweeps and fires until it is told to stop. Any number may run."""
 
 import asyncio
 import logging
@@ -16,6 +16,7 @@ from weir_core.ids import new_id
 from weir_core.readiness import tell_ready
 from weir_core.runtime import Runtime
 from weir_core.tasks.promotion import BATCH
+from weir_workers.scheduler.fire import Fires
 from weir_workers.scheduler.pulse import Pulse
 from weir_workers.strays import kept_clear
 
@@ -25,20 +26,23 @@ _SELDOM: Final = timedelta(minutes=1).total_seconds()
 
 
 async def run(settings: Settings) -> None:
-    """Sweep until SIGTERM or SIGINT."""
+    """Sweep and fire until SIGTERM or SIGINT."""
     require(settings, "database_url", "redis_url", "master_key")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Runtime.open(settings) as runtime, kept_clear():
-        sweeping = asyncio.create_task(Sweeps(runtime, settings).run())
+        works = (Sweeps(runtime, settings).run(), Fires(runtime.scheduling.firing).run())
+        working = [asyncio.create_task(work) for work in works]
         waiting = asyncio.create_task(stop.wait())
-        await asyncio.wait([sweeping, waiting], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*working, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        if sweeping.done():
-            sweeping.result()
-        sweeping.cancel()
+        for work in working:
+            work.cancel()
+        for ended in await asyncio.gather(*working, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
 
 class Sweeps:
@@ -85,6 +89,8 @@ class Sweeps:
             self._seldom = time.monotonic()
             await sweeper.forget()
             while await sweeper.remove_expired() == BATCH:
+                pass
+            while await self._runtime.scheduling.firing.forget():
                 pass
             if self._files is None or self._files.done():
                 self._files = asyncio.create_task(self._sweep_files())
