@@ -28,7 +28,7 @@ def main() -> int:
     print(f"{given.name}: seed {seed}", flush=True)
     logging.basicConfig(level=logging.ERROR)
     began = time.monotonic()
-    asked = Asked(folder, seed, given.minutes, given.tasks)
+    asked = Asked(folder, seed, given.tasks)
     try:
         reports = asyncio.run(SCENARIOS[given.name](asked))
     finally:
@@ -45,7 +45,6 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("name", choices=sorted(SCENARIOS))
     parser.add_argument("--seed", type=int, help="what chance decides, it decides alike again")
-    parser.add_argument("--minutes", type=float, default=10.0, help="length of the soak")
     parser.add_argument("--tasks", type=int, default=2000, help="tasks of the crowd")
     parser.add_argument("--keep", type=Path, help="folder to keep logs and history in")
     parser.add_argument("--json", action="store_true", help="one JSON object a report")

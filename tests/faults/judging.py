@@ -20,7 +20,6 @@ class Asked:
 
     folder: Path
     seed: int
-    minutes: float
     tasks: int
 
 
