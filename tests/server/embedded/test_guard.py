@@ -66,11 +66,7 @@ class TestGuard:
     ):
         made = Guard(folder_in(tmp_path))
         made.add(sleeper.pid)
-        (watcher,) = [
-            pid
-            for pid in descendants(os.getpid())
-            if guard.__file__ in Path(f"/proc/{pid}/cmdline").read_text()
-        ]
+        watcher = made._process.pid
         os.kill(watcher, signal.SIGKILL)
         within(lambda: not runs(watcher))
         made.remove(0)
