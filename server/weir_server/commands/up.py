@@ -35,7 +35,7 @@ def _default_folder() -> Path:
 def command(data_dir: Path, listen: str, workers: int, worker_slots: int | None, *, insecure: bool) -> None:
     """Run server, worker and scheduler on this machine, on SQLite and a Redis of their own.
 
-    Prints `ready HOST:PORT` once a task would run. SIGTERM and Ctrl-C end everything in order.
+    Prints `ready HOST:PORT` once tasks are taken. SIGTERM and Ctrl-C end everything in order.
     """
     from weir_server.embedded.up import Options, Up
 

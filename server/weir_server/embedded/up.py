@@ -1,7 +1,7 @@
 """One machine's Weir from start to end: what starts when, and what ends when.
 
-Redis first (it takes milliseconds) and the migration where one is due; then server and workers side by
-side, since loading their code is what takes time; the scheduler, which nobody waits for, last. Until
+Redis first (it takes milliseconds) and the migration where one is due; then the server, at the first start
+with the workers side by side, since loading their code is what takes time; then what nobody waits for. Until
 `ready` was said, a child that ends is the end of all; from then on it is started again.
 """
 
@@ -91,13 +91,18 @@ class Up:
         self._children = list(made.values())
         cache, scheduler = made.pop("redis"), made.pop("scheduler")
         await cache.start()
+        is_first = not is_prepared(self._folder.database)
         await asyncio.gather(cache.first_ready(), self._prepare(environment, guard))
-        for child in made.values():
+        # The first worker brings the task types, without which no task is taken; from then on they are known,
+        # and a task waits for its worker: the server has the machine to itself until it serves.
+        awaited = list(made.values()) if is_first else [made["server"]]
+        for child in awaited:
             await child.start()
         self._note()
-        await asyncio.gather(*(child.first_ready() for child in made.values()))
+        await asyncio.gather(*(child.first_ready() for child in awaited))
         self._ready(listen)
-        await scheduler.start()
+        for child in (*(each for each in made.values() if each not in awaited), scheduler):
+            await child.start()
         self._note()
         self._keeping = [asyncio.create_task(child.keep(self._note)) for child in self._children]
 
