@@ -178,6 +178,19 @@ class TestTakeOver:
         assert gap.body["reason"] == "lost live log"
         assert events[-1].seq == gap.seq + 1
 
+    async def test_p05_a_gap_names_no_more_than_what_is_gone(self, engine: Engine, redis_url: str):
+        claimed = await engine.claimed(await engine.worker())
+        for text in ("one", "two", "three"):
+            await log_live(engine, claimed, text)
+        async with Redis.from_url(redis_url) as redis:
+            (stream,) = await redis.keys("*events:*")
+            assert await redis.xdel(stream, "4-0") == 1
+        await lose(engine)
+        await engine.runtime.sweeper.take_over()
+        events = await events_of(engine, claimed.task.id)
+        assert [(event.first_seq, event.seq) for event in events] == [(seq, seq) for seq in range(1, 7)]
+        assert [event.seq for event in events if event.kind is EventKind.GAP] == [4]
+
     async def test_p05_a_flush_loses_nothing_while_the_worker_lives(self, engine: Engine, redis_url: str):
         claimed = await engine.claimed(await engine.worker())
         await log_live(engine, claimed, "before")
