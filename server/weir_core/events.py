@@ -9,6 +9,7 @@ from the stream; an empty stream still shows that nothing was lost, and so does
 none where Redis has kept its data since before the attempt began.
 """
 
+import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -120,6 +121,10 @@ class LiveEvents:
                 pipe.xtrim(key, minid=f"{log.archived_seq + 1}-0")
                 pipe.expire(key, _LIFE_SECONDS)
             await pipe.execute()
+
+    async def note_age(self) -> None:
+        """Remember since when Redis has its data; what is younger than an attempt may lack events of it."""
+        await self._redis.set(self._age, int(time.time()), nx=True)
 
     async def announce(self, chunks: Mapping[UUID, list[Event]]) -> None:
         """Tell servers of new events, those of many tasks in one message."""

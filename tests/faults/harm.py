@@ -24,12 +24,16 @@ class Harm:
                 await asyncio.sleep(seconds)
                 group.create_task(_done(deed))
 
-    async def kill_worker(self) -> None:
+    async def kill_worker(self, *, restart: bool = True) -> None:
         """kill -9 of a worker, and another start of it."""
         # One that is not up yet holds nothing.
         up = [worker for worker in self._site.workers if worker.up]
         if up:
-            await self._kill("worker", self._site.chance.choice(up))
+            await self._kill("worker", self._site.chance.choice(up), restart=restart)
+
+    async def restart_dead(self) -> None:
+        """Start what was killed and not started again."""
+        await asyncio.gather(*(program.start() for program in self._site.programs if not program.lives))
 
     async def kill_server(self) -> None:
         """kill -9 of a server, and another start of it."""
@@ -83,11 +87,12 @@ class Harm:
         finally:
             service.signal(signal.SIGCONT)
 
-    async def _kill(self, role: str, program: Program) -> None:
+    async def _kill(self, role: str, program: Program, *, restart: bool = True) -> None:
         ids = [program.worker_id()] if role == "worker" else []
         self._site.history.did(f"kill {role}", program.name, ids)
         await program.kill()
-        await program.start()
+        if restart:
+            await program.start()
 
     async def _freeze(self, role: str, program: Program, seconds: float) -> None:
         self._site.history.did(f"freeze {role}", program.name)

@@ -13,6 +13,7 @@ from tests.faults.books import seen
 from tests.faults.history import Answer, Listing, Submit, Watch
 from tests.faults.site import Site
 from weir.errors import CallError
+from weir.types import MissedPolicy, OverlapPolicy, TaskSpec, Timing
 
 _CALL = 10.0
 _PAUSE = 0.3
@@ -136,6 +137,26 @@ class Load:
     def client(self) -> weir.AsyncClient:
         """A client of either server."""
         return self.site.chance.choice(self.site.clients)
+
+    async def tick(self, seconds: float) -> None:
+        """Let a schedule fire each second for so long, and wait until it has."""
+        name = f"tick-{self.name}"
+        made = None
+        while made is None:
+            timing = Timing()
+            timing.interval.FromSeconds(1)
+            timing.end_time.FromSeconds(int(time.time() + seconds))
+            create = self.client().tasks.create_schedule(
+                name=name,
+                timing=timing,
+                task=TaskSpec(type="fault.work"),
+                overlap=OverlapPolicy.OVERLAP_POLICY_ALLOW,
+                missed=MissedPolicy.MISSED_POLICY_ALL,
+            )
+            made = await self.call("CreateSchedule", create)
+            # A call without an answer may have made it: the next one takes another name.
+            name += "-again"
+        await asyncio.sleep(seconds)
 
     async def _watcher(self, number: int) -> None:
         for _ in range(self.plan.watches):

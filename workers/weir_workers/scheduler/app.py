@@ -79,6 +79,7 @@ class Sweeps:
 
     async def _sweep(self) -> None:
         sweeper = self._runtime.sweeper
+        await sweeper.note_age()
         if self._pulse.steady():
             await sweeper.lose_workers(self._pulse.steady)
             await self._testify()
