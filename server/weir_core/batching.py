@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
+from redis.exceptions import RedisError
+
 from weir_core.errors import DependencyDown, Draining
 
 K = TypeVar("K")
@@ -56,7 +58,7 @@ class Batcher(Generic[K, V]):
         try:
             results = await self._do([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers' to see
-            if len(batch) == 1 or isinstance(error, DependencyDown):
+            if len(batch) == 1 or isinstance(error, DependencyDown | RedisError | OSError):
                 _fail(batch, error)
                 return
             for each in batch:

@@ -15,6 +15,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from weir_core.batching import Batcher
 from weir_core.pubsub import messages
 from weir_core.tasks.events import AttemptLog, Event, dump, load
 
@@ -46,6 +47,7 @@ class LiveEvents:
         self._redis: Any = redis
         self._prefix = prefix
         self._channel = f"{prefix}live"
+        self._reads = Batcher(self._read)
 
     def _key(self, task_id: UUID, attempt: int) -> str:
         return f"{self._prefix}events:{task_id}:{attempt}"
@@ -104,8 +106,16 @@ class LiveEvents:
 
     async def read(self, task_id: UUID, attempt: int, from_seq: int) -> list[Event]:
         """Live events from a number on, in order; some may be missing in front."""
-        entries = await self._redis.xrange(self._key(task_id, attempt), min=f"{from_seq}-0", count=_READ)
-        return [event for event in _events(entries) if event.seq >= from_seq]
+        return await self._reads.ask((self._key(task_id, attempt), from_seq))
+
+    async def _read(self, wanted: Sequence[tuple[str, int]]) -> list[list[Event]]:
+        pipe = self._redis.pipeline(transaction=False)
+        for key, from_seq in wanted:
+            pipe.xrange(key, min=f"{from_seq}-0", count=_READ)
+        return [
+            [event for event in _events(entries) if event.seq >= from_seq]
+            for (_, from_seq), entries in zip(wanted, await pipe.execute(), strict=True)
+        ]
 
     async def seal(self, task_id: UUID, attempt: int, archived_seq: int) -> Tail:
         """Close an attempt's stream to its writer, and read what is not archived."""

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from weir_core.db import Database
 from weir_core.events import LiveEvents
-from weir_core.tasks import repository
+from weir_core.tasks import hot_repository, repository
 from weir_core.tasks.events import Event, EventKind, contiguous
 from weir_core.tasks.states import TERMINAL
 
@@ -79,7 +79,7 @@ class History:
                 events = await repository.read_events_back(tx, task_id, place)
                 last = (await repository.heads(tx, [task_id]))[0].last_seq
             else:
-                events = await repository.read_events(tx, task_id, place)
+                events = await hot_repository.read_events(tx, task_id, place)
                 last = place
         if descending and place > last:
             newer = [event for event in await self._running(task_id, last) if event.seq <= place]

@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
     update,
@@ -27,10 +28,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from weir_core.columns import database_now
 from weir_core.fleet.models import WorkerState, worker
 from weir_core.prepared import Prepared, PreparedMany
-from weir_core.tasks.events import RESERVE, Event, encode
+from weir_core.tasks.events import RESERVE, Event, decode, encode
 from weir_core.tasks.gates import queue_gate
 from weir_core.tasks.models import Attempt, Task, attempt, gate, task, task_event, task_label
-from weir_core.tasks.repository import BASIC, attempt_of, task_of
+from weir_core.tasks.repository import BASIC, CHUNKS, attempt_of, task_of
 from weir_core.tasks.states import TaskState
 
 NEWEST_ATTEMPTS: Final = 100
@@ -70,6 +71,12 @@ _INSERT_KEYED = Prepared(
 _INSERT_LABELS = Prepared(insert(task_label))
 _INSERT_ATTEMPT = Prepared(insert(attempt))
 _INSERT_EVENTS = Prepared(insert(task_event))
+_EVENTS = Prepared(
+    select(task_event.c.events)
+    .where(task_event.c.task_id == bindparam("id"), task_event.c.to_seq >= bindparam("from_seq"))
+    .order_by(task_event.c.to_seq)
+    .limit(literal_column(str(CHUNKS)))
+)
 _CLAIMED = Prepared(select(task).where(task.c.claim_id == bindparam("claim_id")))
 _HOLD = PreparedMany(
     lambda count: update(task).where(_one_of(task.c.id, count)).values(last_seq=task.c.last_seq)
@@ -181,6 +188,12 @@ async def insert_events(tx: AsyncConnection, chunks: dict[UUID, list[Event]]) ->
         if events
     ]
     await _INSERT_EVENTS.run_many(tx, rows)
+
+
+async def read_events(tx: AsyncConnection, task_id: UUID, from_seq: int) -> list[Event]:
+    """Archived events from a number on, in order; some chunks at a time."""
+    chunks = await _EVENTS.rows(tx, id=task_id, from_seq=from_seq)
+    return [event for chunk in chunks for event in decode(chunk.events) if event.seq >= from_seq]
 
 
 async def claim(

@@ -38,7 +38,7 @@ from weir_core.tasks.states import HELD, TERMINAL, Priority, TaskState
 
 # Between a task's id and its time of creation.
 _SLACK = timedelta(seconds=1)
-_CHUNKS = 16
+CHUNKS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,25 +231,13 @@ async def end_attempt(
     )
 
 
-async def read_events(tx: AsyncConnection, task_id: UUID, from_seq: int) -> list[Event]:
-    """Archived events from a number on, in order; some chunks at a time."""
-    query = (
-        select(task_event.c.events)
-        .where(task_event.c.task_id == task_id, task_event.c.to_seq >= from_seq)
-        .order_by(task_event.c.to_seq)
-        .limit(_CHUNKS)
-    )
-    chunks = (await tx.execute(query)).scalars().all()
-    return [event for chunk in chunks for event in decode(chunk) if event.seq >= from_seq]
-
-
 async def read_events_back(tx: AsyncConnection, task_id: UUID, to_seq: int) -> list[Event]:
     """Archived events up to a number, newest first; some chunks at a time."""
     query = (
         select(task_event.c.events)
         .where(task_event.c.task_id == task_id, task_event.c.from_seq <= to_seq)
         .order_by(task_event.c.to_seq.desc())
-        .limit(_CHUNKS)
+        .limit(CHUNKS)
     )
     chunks = (await tx.execute(query)).scalars().all()
     return [event for chunk in chunks for event in reversed(decode(chunk)) if event.first_seq <= to_seq]

@@ -10,7 +10,7 @@ announcement costs no more than that.
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -18,13 +18,14 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
+from weir_core.batching import Batcher
 from weir_core.db import Database
 from weir_core.errors import WeirError
 from weir_core.events import LiveEvents
-from weir_core.tasks import repository
+from weir_core.tasks import hot_repository, repository
 from weir_core.tasks.events import Event, EventKind, contiguous, gap_body
 from weir_core.tasks.repository import Head
-from weir_core.tasks.states import TERMINAL
+from weir_core.tasks.states import TERMINAL, TaskState
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class _Watcher:
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
         self.behind = True
+        # The task has ended, and its last event lies before what this one asked for.
+        self.over = False
         self.wake = asyncio.Event()
         self._buffer: deque[Event] = deque()
 
@@ -74,6 +77,7 @@ class WatchHub:
     def __init__(self, db: Database, live: LiveEvents) -> None:
         self._db = db
         self._live = live
+        self._heads = Batcher(self._read_heads)
         self._watchers: defaultdict[UUID, set[_Watcher]] = defaultdict(set)
 
     async def run(self) -> None:
@@ -88,6 +92,7 @@ class WatchHub:
         Ends after the task's last event.
         """
         with self._watching(task_id, max(from_seq, 1)) as watcher:
+            self._compare([await self._heads.ask(task_id)])
             while True:
                 watcher.wake.clear()
                 events = await self._next(task_id, watcher)
@@ -96,18 +101,17 @@ class WatchHub:
                     yield events
                     if events[-1].is_last:
                         return
-                elif not watcher.behind:
-                    if await self._ended(task_id, watcher.next_seq):
-                        return
-                    if not await _woken(watcher, _QUIET_SECONDS):
-                        yield []
+                elif watcher.over:
+                    return
+                elif not watcher.behind and not await _woken(watcher, _QUIET_SECONDS):
+                    yield []
 
     async def wait(self, task_id: UUID, seconds: float, done: Callable[[Head], bool]) -> None:
         """Return when the task's head is as wanted, or the time is over."""
         with self._watching(task_id, 1) as watcher:
             try:
                 async with asyncio.timeout(seconds):
-                    while not done(await self._head(task_id)):
+                    while not done(await self._heads.ask(task_id)):
                         watcher.wake.clear()
                         await _woken(watcher, _POLL_SECONDS)
             except TimeoutError:
@@ -137,7 +141,7 @@ class WatchHub:
 
     async def _archived(self, task_id: UUID, from_seq: int) -> list[Event]:
         async with self._db.read() as tx:
-            events = await repository.read_events(tx, task_id, from_seq)
+            events = await hot_repository.read_events(tx, task_id, from_seq)
         if events and events[0].first_seq > from_seq:
             body = gap_body(from_seq, events[0].first_seq - 1, "retention")
             gap = Event(events[0].first_seq - 1, 0, datetime.now(UTC), EventKind.GAP, body)
@@ -145,7 +149,7 @@ class WatchHub:
         return contiguous(events, from_seq)
 
     async def _running(self, task_id: UUID, from_seq: int) -> list[Event]:
-        head = await self._head(task_id)
+        head = await self._heads.ask(task_id)
         if head.attempt == 0 or head.state in TERMINAL:
             return []
         try:
@@ -153,15 +157,12 @@ class WatchHub:
         except (RedisError, OSError):
             return []
 
-    async def _head(self, task_id: UUID) -> Head:
+    async def _read_heads(self, task_ids: Sequence[UUID]) -> list[Head]:
         async with self._db.read() as tx:
-            return (await repository.heads(tx, [task_id]))[0]
-
-    async def _ended(self, task_id: UUID, next_seq: int) -> bool:
-        if next_seq == 1:
-            return False
-        head = await self._head(task_id)
-        return head.state in TERMINAL and head.last_seq < next_seq
+            found = {head.id: head for head in await repository.heads(tx, sorted(set(task_ids)))}
+        # One that was removed meanwhile had ended, and tells no more.
+        gone = [Head(task_id, TaskState.CANCELLED, 0, 0, cancelled=False) for task_id in task_ids]
+        return [found.get(head.id, head) for head in gone]
 
     async def _listen(self) -> None:
         while True:
@@ -193,6 +194,9 @@ class WatchHub:
             for watcher in self._watchers.get(head.id, ()):
                 if head.last_seq >= watcher.next_seq:
                     watcher.fall_behind()
+                elif head.state in TERMINAL and watcher.next_seq > 1:
+                    watcher.over = True
+                    watcher.wake.set()
 
 
 async def _woken(watcher: _Watcher, seconds: float) -> bool:
