@@ -38,7 +38,14 @@ class _JsonFormatter(logging.Formatter):
 
 
 class _TextFormatter(logging.Formatter):
-    converter = time.gmtime
+    _second: tuple[int, str] = (0, "")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's
+        """The time, whose text is the same for a second."""
+        second = int(record.created)
+        if self._second[0] != second:
+            self._second = second, time.strftime(datefmt or "", time.gmtime(second))
+        return self._second[1]
 
     def format(self, record: logging.LogRecord) -> str:
         extra = {key: value for key, value in vars(record).items() if key not in _PLAIN}
@@ -50,6 +57,8 @@ class _TextFormatter(logging.Formatter):
 
 def configure(settings: Settings) -> None:
     """Send this process's log to its standard error."""
+    # What no line of ours tells need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     if settings.log_format == "json":
         handler.setFormatter(_JsonFormatter())

@@ -124,7 +124,8 @@ class _Form:
         """A row, as its columns' types read it."""
         row = list(raw)
         for place, process in self._read:
-            row[place] = process(row[place])
+            if row[place] is not None:
+                row[place] = process(row[place])
         return self._row._make(row)
 
 

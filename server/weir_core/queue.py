@@ -131,10 +131,13 @@ class HintBroker(RedisStreamBroker):
     async def acknowledge(self, received: list[tuple[bytes, bytes]]) -> None:
         """Acknowledge and delete entries."""
         async with Redis(connection_pool=self.connection_pool) as redis:
-            pipe = redis.pipeline(transaction=False)
+            entries: dict[bytes, list[bytes]] = {}
             for stream, entry in received:
-                pipe.xack(stream, _GROUP, entry)
-                pipe.xdel(stream, entry)
+                entries.setdefault(stream, []).append(entry)
+            pipe = redis.pipeline(transaction=False)
+            for stream, ended in entries.items():
+                pipe.xack(stream, _GROUP, *ended)
+                pipe.xdel(stream, *ended)
             await pipe.execute()
 
     async def leave(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -10,6 +11,13 @@ import orjson
 _HEADER: Final = struct.Struct("!I")
 LARGEST: Final = 8 << 20
 """Bytes of one message at most: an input or output of 1 MiB is well within it."""
+
+
+def _framed(message: dict[str, Any]) -> bytes:
+    text = orjson.dumps(message)
+    if len(text) > LARGEST:
+        raise ValueError(f"a message of {len(text):,} bytes is larger than {LARGEST:,}")
+    return _HEADER.pack(len(text)) + text
 
 
 class Pipe:
@@ -28,11 +36,13 @@ class Pipe:
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send a message, waiting while the other side is slow; raises OSError where it is gone."""
-        text = orjson.dumps(message)
-        if len(text) > LARGEST:
-            raise ValueError(f"a message of {len(text):,} bytes is larger than {LARGEST:,}")
+        await self.send_many([message])
+
+    async def send_many(self, messages: Iterable[dict[str, Any]]) -> None:
+        """Send messages in one go; else as `send`."""
+        parts = b"".join(_framed(message) for message in messages)
         async with self._turn:
-            self._writer.write(_HEADER.pack(len(text)) + text)
+            self._writer.write(parts)
             await self._writer.drain()
 
     async def receive(self) -> dict[str, Any] | None:

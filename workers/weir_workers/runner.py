@@ -24,6 +24,7 @@ from weir_workers.failures import describe, invalid_input
 from weir_workers.pipe import Pipe
 
 _LINES: Final = 10_000
+_TOGETHER: Final = 100
 _MAX_OUTPUT: Final = 1 << 20
 _PR_SET_PDEATHSIG: Final = 1
 _FLUSH_SECONDS: Final = 0.02
@@ -63,13 +64,14 @@ class Outbox:
     async def flush(self) -> None:
         """Send all that waits."""
         while self._lines:
-            await self._pipe.send(self._lines.popleft())
+            taken = [self._lines.popleft() for _ in range(min(len(self._lines), _TOGETHER))]
+            await self._pipe.send_many(taken)
         if self._dropped:
             print(f"{self._dropped} log lines dropped: written faster than they are read", file=sys.stderr)  # noqa: T201
             self._dropped = 0
-        while self._progress:
-            _, message = self._progress.popitem()
-            await self._pipe.send(message)
+        if self._progress:
+            newest, self._progress = list(self._progress.values()), {}
+            await self._pipe.send_many(newest)
 
 
 class _TaskSink:

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import cache
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -20,12 +22,16 @@ class Metrics:
         self._seconds = Histogram(
             "weir_call_seconds", "How long unary calls took", ["method"], registry=self.registry
         )
-        self._open = Gauge("weir_open_calls", "Calls that run", ["kind"], registry=self.registry)
+        running = Gauge("weir_open_calls", "Calls that run", ["kind"], registry=self.registry)
+        self._kinds = {False: running.labels("unary"), True: running.labels("stream")}
+        # To find a label's number takes longer than to count; there are as many as methods and codes.
+        self._ended: Callable[[str, grpc.StatusCode], Counter] = cache(self._ending)
+        self._took: Callable[[str], Histogram] = cache(self._taking)
 
     async def count(self, call: Call, proceed: Proceed) -> bytes | None:
         """Counts a call, under one name for all unknown methods."""
         method = call.method if call.known else "unknown"
-        running = self._open.labels("stream" if call.streams else "unary")
+        running = self._kinds[call.streams]
         running.inc()
         started = time.monotonic()
         try:
@@ -35,6 +41,12 @@ class Metrics:
             raise
         finally:
             running.dec()
-            self._calls.labels(method, call.code.name).inc()
+            self._ended(method, call.code).inc()
             if not call.streams:
-                self._seconds.labels(method).observe(time.monotonic() - started)
+                self._took(method).observe(time.monotonic() - started)
+
+    def _ending(self, method: str, code: grpc.StatusCode) -> Counter:
+        return self._calls.labels(method, code.name)
+
+    def _taking(self, method: str) -> Histogram:
+        return self._seconds.labels(method)

@@ -13,19 +13,21 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from weir.v1 import common_pb2
+from weir_core.columns import MICROSECOND, micros
 from weir_core.errors import InvalidArgument
 from weir_core.principals import Principal
 
 _WHOLE: Final = 2**53
+_MILLION: Final = 1_000_000
+_ZERO: Final = timedelta(0)
 
 
 def timestamp(value: datetime | None) -> Timestamp | None:
     """An instant; None stays unset."""
     if value is None:
         return None
-    message = Timestamp()
-    message.FromDatetime(value)
-    return message
+    whole = micros(value)
+    return Timestamp(seconds=whole // _MILLION, nanos=whole % _MILLION * 1000)
 
 
 def instant(message: Message, field: str) -> datetime | None:
@@ -37,9 +39,9 @@ def duration(value: timedelta | None) -> Duration | None:
     """A length of time; None stays unset."""
     if value is None:
         return None
-    message = Duration()
-    message.FromTimedelta(value)
-    return message
+    seconds, rest = divmod(abs(value) // MICROSECOND, _MILLION)
+    sign = -1 if value < _ZERO else 1
+    return Duration(seconds=sign * seconds, nanos=sign * rest * 1000)
 
 
 def span(message: Message, field: str) -> timedelta | None:
