@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.mysql import insert as mysql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import database_now
@@ -64,7 +65,7 @@ _ATTEMPTS = PreparedMany(
 )
 _STORED = PreparedMany(lambda count: select(task.c.id).where(_one_of(task.c.id, count)))
 _INSERT = Prepared(insert(task))
-_INSERT_KEYED = Prepared(
+_INSERT_NEW = Prepared(
     mysql_insert(task).on_duplicate_key_update({"id": task.c.id}),
     sqlite=sqlite_insert(task).on_conflict_do_nothing(),
 )
@@ -167,12 +168,14 @@ async def insert_tasks(tx: AsyncConnection, rows: list[dict[str, Any]]) -> set[U
 
 async def _insert(tx: AsyncConnection, rows: list[dict[str, Any]]) -> set[UUID]:
     ids = [row["id"] for row in rows]
-    if all(row["request_key"] is None for row in rows):
+    try:
         await _INSERT.run_many(tx, rows)
-        return set(ids)
-    await _INSERT_KEYED.run_many(tx, rows)
-    prepared, values = _STORED.sized(id=ids)
-    return {row.id for row in await prepared.rows(tx, **values)}
+    except IntegrityError:
+        # Repeats are rare. Of what this insert did nothing or a part is left, which the next one passes over.
+        await _INSERT_NEW.run_many(tx, rows)
+        prepared, values = _STORED.sized(id=ids)
+        return {row.id for row in await prepared.rows(tx, **values)}
+    return set(ids)
 
 
 async def insert_events(tx: AsyncConnection, chunks: dict[UUID, list[Event]]) -> None:
