@@ -31,11 +31,12 @@ test: ## Lint, then all tests on a private MariaDB, SQLite and Redis (ARGS="-k â
 check: lint
 	@$(PY) -m pytest $(ARGS)
 
-lint: setup ## Format, rules, layers, contract, types, migrations
+lint: setup ## Format, rules, layers, contract, documents, types, migrations
 	@$(PY) -m tools.lint
 
-gen: setup ## Write sdk/weir/v1 and the clients from protos/
+gen: setup ## Write sdk/weir/v1 and the clients from protos/, and the parts of docs/ that the code knows
 	@$(PY) -m tools.gen
+	@$(PY) -m tools.docs
 
 bench: setup $(CELERY) ## Measure and print, beside bare drivers, bare gRPC and Celery (ARGS="calls --quick" for some)
 	@$(GUARD) $(PY) -m tests.bench $(ARGS)

@@ -17,6 +17,7 @@ _STEPS = {
     "rules": ["ruff", "check", "--quiet"],
     "layers": ["lint-imports", "--no-logo"],
     "contract": ["python", "-m", "tools.gen", "--check"],
+    "documents": ["python", "-m", "tools.docs", "--check"],
     "types": ["pyright"],
     "migrations": ["python", "-m", "tools.lint", "migrations"],
 }

@@ -5,6 +5,43 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 _LEVELS: Final = {"debug": 1, "info": 2, "warning": 3, "error": 4}
+# One more than is kept, so that who keeps it sees that it was longer.
+_TEXT: Final = 16_385
+_FIELDS: Final = 32
+_FIELD_TEXT: Final = 4096
+
+
+class Cancelled(BaseException):
+    """Raised inside a plain `def` handler when its task is to stop.
+
+    No `except Exception` holds it up, and `finally` runs. Who goes on regardless is killed after the
+    grace time.
+    """
+
+
+class Masks:
+    """Secrets that are kept out of what a task reports."""
+
+    def __init__(self) -> None:
+        self._secrets: list[str] = []
+
+    def add(self, secret: str) -> None:
+        """Replace this one too; of one with several lines each long line by itself as well."""
+        lines = [line for line in secret.splitlines() if len(line) >= 8]  # noqa: PLR2004 - too short hides words
+        found = {text for text in (*self._secrets, secret, *lines) if text}
+        # The longest first: one that is part of another would leave the rest of it to be read.
+        self._secrets = sorted(found, key=len, reverse=True)
+
+    def clean(self, text: str) -> str:
+        """The text with `[redacted]` in place of secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
+
+    def clean_line(self, line: dict[str, Any]) -> dict[str, Any]:
+        """A log line without secrets in its text and fields."""
+        fields = {key: self.clean(value) for key, value in line["fields"].items()}
+        return line | {"text": self.clean(line["text"]), "fields": fields}
 
 
 class Sink(Protocol):
@@ -50,16 +87,29 @@ class Logger:
             {
                 "level": _LEVELS[level],
                 "source": 1,
-                "text": text,
-                "fields": {key: str(value) for key, value in fields.items()},
+                "text": text[:_TEXT],
+                "fields": _bounded(fields),
                 "time": datetime.now(UTC).isoformat(),
             }
         )
 
 
+def _bounded(fields: dict[str, object]) -> dict[str, str]:
+    """At most 32 fields and 4 KiB in all; what goes beyond is cut."""
+    kept: dict[str, str] = {}
+    room = _FIELD_TEXT
+    for key, value in list(fields.items())[:_FIELDS]:
+        kept[key] = str(value)[:room]
+        room -= len(kept[key])
+    return kept
+
+
 @dataclass(frozen=True)
 class Context:
-    """Given to a handler with its input. Cancellation arrives as `asyncio.CancelledError`."""
+    """Given to a handler with its input; the same for `async def` and `def`.
+
+    Cancellation arrives as `asyncio.CancelledError` in the one, as `Cancelled` in the other.
+    """
 
     task_id: str
     attempt: int
@@ -75,7 +125,9 @@ class Context:
 
     def progress(self, done: float, total: float = 0, *, unit: str = "", message: str = "") -> None:
         """Tell how far the task is; told often, only the newest counts."""
-        self.sink.progress({"done": done, "total": total, "unit": unit, "message": message[:500]})
+        self.sink.progress(
+            {"done": float(done), "total": float(total), "unit": str(unit), "message": str(message)[:500]}
+        )
 
     def mask(self, secret: str) -> None:
         """Replace a secret by `[redacted]` in every log line, progress message and failure of this task."""

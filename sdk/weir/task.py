@@ -16,6 +16,20 @@
 
 A worker that runs the module serves its tasks. Name and version say what a task
 is: change the version whenever the input or output changes.
+
+A handler that computes, or calls what blocks, is a plain `def` with the same
+arguments. Each of its runs has a process of its own, in a fresh folder that is
+removed afterwards (also its TMPDIR), with limits where they are declared:
+
+    @task("page.render", version=1, memory="512MiB", cpu_time=timedelta(minutes=2))
+    def render(input: Input, ctx: Context) -> Output:
+        ...
+
+What it prints is in the task's log. When the task is cancelled, `Cancelled` is
+raised inside it (SIGTERM, which its process group gets too); after the grace time
+it is killed, and with its end all processes that it started. The module is
+imported once, before the first run: open no connections and start no threads at
+import.
 """
 
 import inspect
@@ -28,14 +42,15 @@ from typing import Any, Final, Literal, get_type_hints
 
 from pydantic import BaseModel
 
-from weir.context import Context, Logger
+from weir.context import Cancelled, Context, Logger, Masks
 
-Handler = Callable[[Any, Context], Awaitable[BaseModel]]
-"""An `async def` of a pydantic model and a Context that returns a pydantic model."""
+Handler = Callable[[Any, Context], Awaitable[BaseModel] | BaseModel]
+"""An `async def` or `def` of a pydantic model and a Context that returns a pydantic model."""
 
 Priority = Literal["LOW", "NORMAL", "HIGH"]
 """Classes of urgency."""
 
+_UNITS: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _KINDS: Final = (
     "INVALID_INPUT",
@@ -99,7 +114,7 @@ class TaskDefinition:
 
     name: str
     version: int
-    handler: Handler = field(repr=False)
+    handler: Callable[[Any, Context], Any] = field(repr=False)
     input_model: type[BaseModel]
     output_model: type[BaseModel]
     description: str = ""
@@ -110,10 +125,17 @@ class TaskDefinition:
     stall: timedelta | None = None
     grace: timedelta = timedelta(seconds=10)
     retry: Retry = field(default_factory=Retry)
+    memory: int | None = None
+    cpu_time: timedelta | None = None
 
-    async def __call__(self, input: BaseModel, ctx: Context) -> BaseModel:  # noqa: A002 - the handler's word
-        """Run the handler as a plain function; for tests."""
-        return await self.handler(input, ctx)
+    @property
+    def is_async(self) -> bool:
+        """True for an `async def`; a `def` has a process for each run."""
+        return inspect.iscoroutinefunction(self.handler)
+
+    def __call__(self, input: BaseModel, ctx: Context) -> Any:  # noqa: A002 - the handler's word
+        """Call the handler as the function that it is; tests use `weir.testing.run`."""
+        return self.handler(input, ctx)
 
 
 def task(
@@ -127,11 +149,16 @@ def task(
     stall: timedelta | None = None,
     grace: timedelta = timedelta(seconds=10),
     retry: Retry | None = None,
+    memory: int | str | None = None,
+    cpu_time: timedelta | None = None,
 ) -> Callable[[Handler], TaskDefinition]:
     """Declare a task.
 
     `timeout` limits one attempt, `stall` the time without progress or log; `grace` is
-    the time to stop after a cancel.
+    the time to stop after a cancel. For a plain `def` only, over all processes of one
+    run: `memory`, in bytes or as `512MiB`, is what it may take beyond what the import
+    of its module does (each thread counts 8 MiB); `cpu_time` is what it may compute.
+    Who goes over fails with RESOURCE.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(
@@ -139,9 +166,16 @@ def task(
         )
     if version < 1:
         raise ValueError(f"version of {name} must be 1 or more, not {version}")
+    limit = _bytes(name, memory)
+    if cpu_time is not None and cpu_time < timedelta(seconds=1):
+        raise ValueError(f"cpu_time of {name} must be at least a second, not {cpu_time}")
 
     def declare(handler: Handler) -> TaskDefinition:
         input_model, output_model = _models(name, handler)
+        if inspect.iscoroutinefunction(handler) and (limit, cpu_time) != (None, None):
+            raise ValueError(
+                f"memory and cpu_time of {name} need a plain `def`: an `async def` shares its process"
+            )
         return TaskDefinition(
             name=name,
             version=version,
@@ -156,6 +190,8 @@ def task(
             stall=stall,
             grace=grace,
             retry=retry or Retry(),
+            memory=limit,
+            cpu_time=cpu_time,
         )
 
     return declare
@@ -167,9 +203,20 @@ def tasks_of(module: ModuleType) -> list[TaskDefinition]:
     return sorted(found.values(), key=lambda definition: definition.name)
 
 
+def _bytes(name: str, memory: int | str | None) -> int | None:
+    if memory is None:
+        return None
+    if isinstance(memory, str) and (match := re.fullmatch(r"(\d+)\s*(KiB|MiB|GiB)", memory)):
+        memory = int(match[1]) * _UNITS[match[2]]
+    if isinstance(memory, str) or memory < 1 << 20:
+        raise ValueError(f"memory of {name} is at least 1 MiB, in bytes or such as '512MiB', not {memory!r}")
+    return memory
+
+
 def _models(name: str, handler: Callable[..., Any]) -> tuple[type[BaseModel], type[BaseModel]]:
-    if not inspect.iscoroutinefunction(handler):
-        raise TypeError(f"the handler of {name} must be an `async def` function")
+    yields = inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler)
+    if not inspect.isfunction(handler) or yields:
+        raise TypeError(f"the handler of {name} must be a function, `async def` or `def`, without yield")
     hints = get_type_hints(handler)
     parameters = list(inspect.signature(handler).parameters)
     if len(parameters) != 2:  # noqa: PLR2004
@@ -181,4 +228,15 @@ def _models(name: str, handler: Callable[..., Any]) -> tuple[type[BaseModel], ty
     return models  # pyright: ignore[reportReturnType]
 
 
-__all__ = ["Context", "Logger", "Retry", "RetryLater", "TaskDefinition", "TaskFailure", "task", "tasks_of"]
+__all__ = [
+    "Cancelled",
+    "Context",
+    "Logger",
+    "Masks",
+    "Retry",
+    "RetryLater",
+    "TaskDefinition",
+    "TaskFailure",
+    "task",
+    "tasks_of",
+]

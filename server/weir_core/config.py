@@ -114,8 +114,12 @@ class Settings(BaseSettings):
     insecure: bool = Field(default=False, description="Allow plaintext on an address that is not loopback")
     reflection: bool = Field(default=True, description="Serve gRPC reflection to who is signed in or not")
 
-    access_token_life: Period = timedelta(minutes=15)
-    session_life: Period = timedelta(days=30)
+    access_token_life: Period = Field(
+        default=timedelta(minutes=15), description="How long an access token is good"
+    )
+    session_life: Period = Field(
+        default=timedelta(days=30), description="How long a session that is not used is good"
+    )
     drain_grace: Duration = Field(
         default=timedelta(seconds=10), description="Time for accepted calls at shutdown"
     )
@@ -143,8 +147,14 @@ class Settings(BaseSettings):
         default=131_072, ge=1, le=1_048_576, description="Records of one segment at most"
     )
 
-    log_format: str = Field(default="text", pattern="^(text|json)$")
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: str = Field(
+        default="text", pattern="^(text|json)$", description="`text`, or `json`: one object a line"
+    )
+    log_level: str = Field(
+        default="INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="Least level that is logged: `DEBUG`, `INFO`, `WARNING`, `ERROR`",
+    )
 
     @classmethod
     def load(cls, **given: Any) -> Self:

@@ -6,6 +6,7 @@
     │   ├── FilterInvalid      `filter` can't be read
     │   └── PageTokenInvalid   a foreign, altered or old page token
     ├── Unauthenticated        no, wrong or ended credentials
+    │   └── CredentialsMissing, TokenExpired, TokenRevoked
     ├── PermissionMissing      signed in, but not allowed
     ├── NotFound               absent, or not to be seen by the caller
     ├── NameTaken, RequestIdReused

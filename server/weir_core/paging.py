@@ -5,18 +5,21 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import orjson
 
 from weir_core.errors import PageTokenInvalid
 
 T = TypeVar("T")
+M = TypeVar("M", bound="Measured")
 
 DEFAULT_SIZE: Final = 50
 LARGEST_SIZE: Final = 1000
+# An answer has 3 MiB at most, the token and the marks between entries included.
+LARGEST_BYTES: Final = 3 * 1024 * 1024 - 16 * 1024
 _LIFE_SECONDS: Final = 24 * 3600
 _SIGNATURE_BYTES: Final = 16
 
@@ -27,6 +30,23 @@ class Page:
 
     size: int
     key: list[Any] | None = None
+
+
+class Measured(Protocol):
+    """An entry as it is sent; it knows its size."""
+
+    def ByteSize(self) -> int: ...  # noqa: N802  protobuf's name
+
+
+def fitting(entries: Iterable[M]) -> list[M]:
+    """As many of the entries as an answer takes; the first one always."""
+    taken, size = list[M](), 0
+    for entry in entries:
+        size += entry.ByteSize()
+        if taken and size > LARGEST_BYTES:
+            break
+        taken.append(entry)
+    return taken
 
 
 class PageTokens:
@@ -40,11 +60,12 @@ class PageTokens:
         return Page(min(size or DEFAULT_SIZE, LARGEST_SIZE), self.read(token, scope) if token else None)
 
     def cut(
-        self, rows: list[T], page: Page, scope: str, key: Callable[[T], list[Any]]
-    ) -> tuple[list[T], str]:
-        """The rows of a page, and the token of the next one, from a list read one row beyond the page."""
-        shown = rows[: page.size]
-        return shown, self.make(key(shown[-1]), scope) if len(rows) > page.size else ""
+        self, rows: list[T], page: Page, scope: str, key: Callable[[T], list[Any]], made: Callable[[T], M]
+    ) -> tuple[list[M], str]:
+        """The entries of a page and the token of the next one, from a list read one row beyond the page."""
+        entries = fitting(made(row) for row in rows[: page.size])
+        more = len(rows) > len(entries)
+        return entries, self.make(key(rows[len(entries) - 1]), scope) if more else ""
 
     def make(self, key: list[Any], scope: str) -> str:
         """The token for what comes after `key`."""

@@ -38,22 +38,24 @@ class Driver:
         """Store a row and commit."""
         await self._run(self._statement(row), tuple(row.values()))
 
-    async def insert_many(self, rows: Iterable[Row]) -> None:
+    async def insert_many(self, rows: Iterable[Row], table: str = "task") -> None:
         """Store rows, a thousand a statement."""
         rows = list(rows)
         async with self._connection.cursor() as cursor:
             for start in range(0, len(rows), _MANY):
                 part = rows[start : start + _MANY]
-                await cursor.executemany(self._statement(part[0]), [tuple(row.values()) for row in part])
+                await cursor.executemany(
+                    self._statement(part[0], table), [tuple(row.values()) for row in part]
+                )
             await self._connection.commit()
 
     async def claim(self, key: bytes) -> None:
         """Claim a row by compare and set, and commit."""
         assert await self._run(_CLAIM.replace("%s", self._mark), (key,)) == 1
 
-    def _statement(self, row: Row) -> str:
+    def _statement(self, row: Row, table: str = "task") -> str:
         marks = ", ".join([self._mark] * len(row))
-        return f"INSERT INTO task ({', '.join(f'`{name}`' for name in row)}) VALUES ({marks})"
+        return f"INSERT INTO {table} ({', '.join(f'`{name}`' for name in row)}) VALUES ({marks})"
 
     async def _run(self, statement: str, values: tuple[Any, ...]) -> int:
         async with self._connection.cursor() as cursor:

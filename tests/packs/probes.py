@@ -41,6 +41,12 @@ class File(BaseModel):
     path: str
 
 
+class Way(BaseModel):
+    """Which of several ways."""
+
+    way: str
+
+
 class Fault(BaseModel):
     """How to fail, and how often before it goes well."""
 
@@ -113,6 +119,21 @@ async def raises(given: Echo, ctx: Context) -> Nothing:
         int(given.text)
     except ValueError as error:
         raise RuntimeError("could not do it with s3cret") from error
+    return Nothing()
+
+
+@task("probe.spawn")
+async def spawn(given: Way, ctx: Context) -> Nothing:
+    """Start a process that ignores SIGTERM, and wait for it or leave it behind."""
+    script = "trap '' TERM; echo ready; sleep 3600"
+    started = await asyncio.create_subprocess_exec(
+        "sh", "-c", script, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    assert started.stdout is not None
+    await started.stdout.readline()
+    ctx.log.info("spawned", pid=started.pid)
+    if given.way == "wait":
+        await started.wait()
     return Nothing()
 
 

@@ -5,26 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from tests.fixtures.workers import SECONDS, Fleet
+from tests.workers.looking import gone, lives, shown
 from weir_core.tasks.events import EventKind
 from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def shown(pid: int) -> bytes:
-    """What anyone on the machine can see of a process's start."""
-    return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline"))
-
-
-async def gone(pid: int) -> None:
-    async with asyncio.timeout(SECONDS):
-        while lives(pid):
-            await asyncio.sleep(0.05)
 
 
 async def test_runs_what_it_is_given_and_tells_how_it_went(fleet: Fleet):

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -18,9 +19,11 @@ from weir_core.runtime import Runtime
 from weir_core.tasks.models import Limits, RetryPolicy
 from weir_core.tasks.states import Priority
 from weir_workers import __version__
-from weir_workers.child import Child, ChildGone, start_all
+from weir_workers.child import ChildGone
 from weir_workers.connectors.declaration import declarations
+from weir_workers.crew import Crew, start_all
 from weir_workers.lease import Lease
+from weir_workers.strays import kept_clear
 from weir_workers.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
@@ -28,38 +31,36 @@ _log = logging.getLogger(__name__)
 _PAUSE = 1.0
 
 
-async def run(settings: Settings, children: asyncio.Task[list[Child]]) -> None:
-    """Work until SIGTERM or SIGINT, at first by children that are being started."""
+async def run(settings: Settings, starting: asyncio.Task[Crew]) -> None:
+    """Work until SIGTERM or SIGINT, at first by a crew that is being started."""
     require(settings, "database_url", "redis_url", "master_key")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Runtime.open(settings) as runtime:
+    async with Runtime.open(settings) as runtime, kept_clear():
         while True:
             try:
-                await _incarnation(settings, runtime, stop, await _up(children))
+                await _incarnation(settings, runtime, stop, await _up(starting))
             except WeirError as error:
                 _log.warning("the worker can't begin: %s", error)
                 await asyncio.sleep(_PAUSE)
             if stop.is_set():
                 return
-            children = asyncio.create_task(start_all(settings.packs))
+            starting = asyncio.create_task(start_all(settings.packs))
 
 
-async def _up(starting: asyncio.Task[list[Child]]) -> list[Child]:
+async def _up(starting: asyncio.Task[Crew]) -> Crew:
     try:
         return await starting
     except ChildGone as error:
         raise SystemExit(f"weir worker: {error}") from None
 
 
-async def _incarnation(
-    settings: Settings, runtime: Runtime, stop: asyncio.Event, children: list[Child]
-) -> None:
+async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event, crew: Crew) -> None:
     """One life of the worker under one id and lease."""
     worker_id = new_id()
-    types = [_type(child.pack, task) for child in children for task in child.tasks]
+    types = [_type(child.pack, task) for child in crew.children for task in child.tasks]
     lost = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -70,7 +71,7 @@ async def _incarnation(
         worker_id,
         runtime.execution,
         reader := runtime.queue.reader(settings.queues, settings.packs),
-        children,
+        crew,
         signals=runtime.signals,
         fleet=runtime.fleet,
         slots=settings.slots,
@@ -81,9 +82,11 @@ async def _incarnation(
         worker_id,
         every=settings.heartbeat,
         lease=settings.lease,
+        renewed=crew.wards.trust,
         lost=tell_lost,
     )
     try:
+        crew.wards.trust(time.monotonic() + settings.lease.total_seconds())
         await _register(settings, runtime, worker_id, types)
         lease.start()
         _log.info("worker %s serves %s with %d slots", worker_id, ", ".join(settings.queues), settings.slots)

@@ -1,20 +1,23 @@
 """A child process as its worker sees it: start, talk, kill."""
 
 import asyncio
-import contextlib
 import os
-import signal
 import socket
-import sys
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
+from pydantic import SecretStr
+
+from weir_core.config import Settings
 from weir_workers.packs import BUILTIN
 from weir_workers.pipe import Pipe
+from weir_workers.ward import Ward, Wards
 
 _HELLO_SECONDS: Final = 30.0
-# What a pack of one's own has no business with.
-_HIDDEN: Final = ("WEIR_DATABASE_URL", "WEIR_REDIS_URL", "WEIR_MASTER_KEY", "WEIR_ADMIN_PASSWORD")
+# What a pack of one's own has no business with: every secret setting, and what is not in the settings.
+_HIDDEN: Final = {
+    f"WEIR_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is SecretStr
+} | {"WEIR_ADMIN_PASSWORD", "NOTIFY_SOCKET"}
 
 
 class ChildGone(Exception):
@@ -22,30 +25,23 @@ class ChildGone(Exception):
 
 
 class Child:
-    """One running child."""
+    """One running child, under a warden."""
 
-    def __init__(self, pack: str, process: asyncio.subprocess.Process, pipe: Pipe) -> None:
+    def __init__(self, pack: str, ward: Ward, pipe: Pipe) -> None:
         self.pack = pack
-        self._process = process
+        self._ward = ward
         self._pipe = pipe
         self.tasks: list[dict[str, Any]] = []
         self.gone = False
 
     @classmethod
-    async def start(cls, pack: str) -> "Child":
+    async def start(cls, pack: str, wards: Wards) -> "Child":
         """Start a child and wait for its introduction."""
         ours, theirs = socket.socketpair()
         with theirs:
-            arguments = ("-m", "weir_workers.runner", pack, str(theirs.fileno()), str(os.getpid()))
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *arguments,
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-                env=_environment(pack),
-            )
-        child = cls(pack, process, await Pipe.open(ours))
+            environment = dict(os.environ) if pack == BUILTIN else clean_environment()
+            ward = await Ward.start(wards, theirs, "weir_workers.runner", pack, environment=environment)
+        child = cls(pack, ward, await Pipe.open(ours))
         try:
             await child._introduce()
         except BaseException:
@@ -79,33 +75,17 @@ class Child:
         self.gone = True
 
     async def ended(self) -> str:
-        """Wait for the child's end; how it ended."""
-        code = await self._process.wait()
-        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        """Wait until nothing of the child is left; how it ended."""
+        return await self._ward.ended()
 
-    async def kill(self) -> None:
-        """Kill the child with its process group, and see it gone."""
+    async def kill(self) -> bool:
+        """Kill the child with all that it started; False where that is not gone within 5 s."""
         self.gone = True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        gone = await self._ward.kill()
         self._pipe.close()
+        return gone
 
 
-async def start_all(packs: list[str]) -> list[Child]:
-    """A child for each pack; ChildGone, and no child left, where one does not come up."""
-    children: list[Child] = []
-    try:
-        for pack in packs:
-            children += [await Child.start(pack)]
-    except BaseException:
-        for child in children:
-            await child.kill()
-        raise
-    return children
-
-
-def _environment(pack: str) -> dict[str, str]:
-    if pack == BUILTIN:
-        return dict(os.environ)
+def clean_environment() -> dict[str, str]:
+    """What a pack of one's own may see of the worker's environment."""
     return {name: value for name, value in os.environ.items() if name not in _HIDDEN}

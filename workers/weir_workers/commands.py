@@ -36,12 +36,12 @@ def scheduler() -> None:
 
 async def _work(settings: Settings) -> None:
     """The packs' processes load their code while this one loads its own."""
-    from weir_workers.child import start_all
+    from weir_workers.crew import start_all
 
-    children = asyncio.create_task(start_all(settings.packs))
+    starting = asyncio.create_task(start_all(settings.packs))
     # Nothing of what imports make is ever garbage; looking for some costs a sixth of the start.
     gc.disable()
     app = await asyncio.to_thread(import_module, "weir_workers.app")
     gc.freeze()
     gc.enable()
-    await app.run(settings, children)
+    await app.run(settings, starting)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from weir.task import TaskFailure
+from weir_workers import exits
 
 _CAUSES: Final = 10
 _STACK: Final = 16_384
@@ -17,6 +18,8 @@ def describe(error: BaseException, clean: Callable[[str], str]) -> dict[str, Any
     """A failure as JSON; `clean` takes secrets out of every text."""
     chain = _chain(error)
     first = chain[-1]
+    if isinstance(error, SystemExit):
+        return exits.failure(_exit(error)) | {"causes": [_cause(error, clean)]}
     known = next((link for link in chain if isinstance(link, TaskFailure)), None)
     kind = known.kind if known else _kind(first)
     return {
@@ -53,6 +56,12 @@ def _kind(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "RESOURCE"
     return "DEPENDENCY" if isinstance(error, ConnectionError) else "USER_ERROR"
+
+
+def _exit(error: SystemExit) -> exits.Exit:
+    """The exit status that Python would have given the process."""
+    code = 0 if error.code is None else error.code if isinstance(error.code, int) else 1
+    return exits.Exit((code & 0xFF) << 8)
 
 
 def _sentence(error: BaseException) -> str:

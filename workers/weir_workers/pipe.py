@@ -13,13 +13,6 @@ LARGEST: Final = 8 << 20
 """Bytes of one message at most: an input or output of 1 MiB is well within it."""
 
 
-def _framed(message: dict[str, Any]) -> bytes:
-    text = orjson.dumps(message)
-    if len(text) > LARGEST:
-        raise ValueError(f"a message of {len(text):,} bytes is larger than {LARGEST:,}")
-    return _HEADER.pack(len(text)) + text
-
-
 class Pipe:
     """One end of the connection; sends are kept in order."""
 
@@ -40,9 +33,9 @@ class Pipe:
 
     async def send_many(self, messages: Iterable[dict[str, Any]]) -> None:
         """Send messages in one go; else as `send`."""
-        parts = b"".join(_framed(message) for message in messages)
+        framed = b"".join(_framed(message) for message in messages)
         async with self._turn:
-            self._writer.write(parts)
+            self._writer.write(framed)
             await self._writer.drain()
 
     async def receive(self) -> dict[str, Any] | None:
@@ -53,6 +46,38 @@ class Pipe:
         except (asyncio.IncompleteReadError, OSError):
             return None
 
+    async def finish(self) -> None:
+        """Close this end once all was sent; raises OSError where the other side is gone before."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
     def close(self) -> None:
         """Close this end."""
         self._writer.close()
+
+
+def send_to(end: socket.socket, message: dict[str, Any]) -> None:
+    """Send a message where there is no event loop; raises OSError."""
+    end.sendall(_framed(message))
+
+
+def receive_from(end: socket.socket) -> dict[str, Any]:
+    """The next message where there is no event loop; raises OSError where the other side is gone."""
+    (length,) = _HEADER.unpack(_exactly(end, _HEADER.size))
+    return orjson.loads(_exactly(end, length))
+
+
+def _framed(message: dict[str, Any]) -> bytes:
+    text = orjson.dumps(message)
+    if len(text) > LARGEST:
+        raise ValueError(f"a message of {len(text):,} bytes is larger than {LARGEST:,}")
+    return _HEADER.pack(len(text)) + text
+
+
+def _exactly(end: socket.socket, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size:
+        if not (part := end.recv(size - len(received))):
+            raise ConnectionError("the other side is gone")
+        received += part
+    return bytes(received)

@@ -1,11 +1,13 @@
 """A worker's heart: claims what it has room for, hands it to its children, stores how it ended.
 
 A child that does not stop within a task's grace time is killed; what else ran in
-it is handed back, uncharged. A worker that loses its lease kills all its
+it is handed back, uncharged. A `def` handler has a process of its own, so that
+killing it costs nobody else. A worker that loses its lease kills all its
 children: nothing they still write would be accepted.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine
@@ -29,12 +31,16 @@ from weir_core.tasks.models import Failure, Task
 from weir_core.tasks.outcomes import Ended, past_deadline, timed_out
 from weir_core.tasks.states import CancelPhase, FailureKind, TaskState, TimeoutKind
 from weir_workers.child import Child, ChildGone
+from weir_workers.crew import Crew
+from weir_workers.process import Process
 from weir_workers.recorder import Recorder
 
 _log = logging.getLogger(__name__)
 
 _PAUSE: Final = 1.0
 _RESTART_PAUSE: Final = 1.0
+# A stopped worker has waited for its handlers already: this is for putting things away.
+_HAND_BACK_GRACE: Final = timedelta(seconds=3)
 
 
 @dataclass(eq=False)
@@ -43,10 +49,13 @@ class Running:
 
     task: Task
     log: AttemptLog
-    child: Child
+    child: Child | Process
     stopping: Ended | None = None
     """How it ends if its handler stops because it was told to."""
     killed: bool = False
+    ended: bool = False
+    phase: CancelPhase | None = None
+    """How far its cancellation has come, as it is stored."""
     heard: float = field(default_factory=time.monotonic)
     timers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
@@ -64,7 +73,7 @@ class Supervisor:
         worker_id: UUID,
         execution: TaskExecution,
         reader: HintReader,
-        children: list[Child],
+        crew: Crew,
         *,
         signals: Signals,
         fleet: FleetService,
@@ -76,17 +85,21 @@ class Supervisor:
         self._reader = reader
         self._signals = signals
         self._fleet = fleet
-        self._children = {child.pack: child for child in children}
-        self._packs = {task["name"]: child.pack for child in children for task in child.tasks}
-        self._types = {task["name"]: task["version"] for child in children for task in child.tasks}
+        self._children = {child.pack: child for child in crew.children}
+        self._nurseries = crew.nurseries
+        self._wards = crew.wards
+        self._packs = {task["name"]: child.pack for child in crew.children for task in child.tasks}
+        self._types = {task["name"]: task["version"] for child in crew.children for task in child.tasks}
         self._slots = slots
         self._heartbeat = heartbeat.total_seconds()
         self._running: dict[UUID, Running] = {}
         self._freed = asyncio.Event()
         self._draining = False
         self._resting = False
-        self._recorder = Recorder(execution, self._lost)
-        self._ends: set[asyncio.Task[None]] = set()
+        self._recorder = Recorder(execution, self._fenced)
+        self._beside: set[asyncio.Task[None]] = set()
+        self._cancels = asyncio.Lock()
+        self._missed = False
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -95,6 +108,7 @@ class Supervisor:
             group.create_task(self._claim())
             group.create_task(self._hear())
             group.create_task(self._look())
+            group.create_task(self._nurseries.keep_up())
             for child in self._children.values():
                 group.create_task(self._attend(child))
 
@@ -116,16 +130,14 @@ class Supervisor:
         for running in held:
             # Said before the kill: who sees the child end must not take that for a failure of the task.
             running.stopping = running.stopping or Ended(handed_back="the worker could not renew its lease")
-        for child in self._children.values():
-            await child.kill()
+        await self.kill_children()
         for running in held:
             assert running.stopping is not None
             await self._finish(running, running.stopping, patient=False)
 
     async def kill_children(self) -> None:
-        """End all children."""
-        for child in self._children.values():
-            await child.kill()
+        """End all children, side by side: one that can't be killed holds up no other."""
+        await asyncio.gather(self._nurseries.kill(), *(child.kill() for child in self._children.values()))
 
     async def _claim(self) -> None:
         while not self._draining:
@@ -145,6 +157,8 @@ class Supervisor:
                 # Claimed and not started would be lost until the lease ends: nothing may come between.
                 for each in claimed:
                     await self._start(each)
+                if self._missed:
+                    self._keep(self._stop_cancelled())
                 await self._reader.acknowledge(hints)
             except (RedisError, OSError, WeirError) as error:
                 _log.warning("no tasks are claimed: %s", error)
@@ -154,24 +168,43 @@ class Supervisor:
         while any(child.gone for child in self._children.values()):
             self._freed.clear()
             await self._freed.wait()
+        await self._nurseries.all_up()
 
     async def _start(self, claimed: Claimed) -> None:
         task = claimed.task
+        start = {
+            "op": "start",
+            "id": str(task.id),
+            "attempt": task.attempt,
+            "project": task.project,
+            "type": task.type,
+            "input": task.input,
+        }
         running = Running(task, claimed.log, self._children[self._packs[task.type]])
-        self._running[task.id] = running
-        self._recorder.add(claimed.log)
-        running.timers += [asyncio.create_task(timer) for timer in self._limits(running)]
         try:
-            start = {
-                "op": "start",
-                **running.key,
-                "project": task.project,
-                "type": task.type,
-                "input": task.input,
-            }
-            await running.child.send(start)
+            if self._nurseries.serve(task.type):
+                running.child = await self._nurseries.fork(start)
+                self._hold(running)
+                self._keep(self._attend_process(running, running.child))
+            else:
+                self._hold(running)
+                await running.child.send(start)
         except ChildGone:
+            self._hold(running)
             self._end(running, Ended(handed_back="its process was being restarted"))
+
+    def _hold(self, running: Running) -> None:
+        if self._running.get(running.task.id) is running:
+            return
+        self._running[running.task.id] = running
+        self._recorder.add(running.log)
+        running.timers += [asyncio.create_task(timer) for timer in self._limits(running)]
+
+    async def _attend_process(self, running: Running, process: Process) -> None:
+        async for message in process.messages():
+            self._told(running, message)
+        # Where the end was told, this one comes second and has no say.
+        self._end(running, running.stopping or Ended(failure=_died(self._worker_id, "its keeper was killed")))
 
     async def _attend(self, child: Child) -> None:
         while True:
@@ -190,7 +223,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(_RESTART_PAUSE)
             try:
-                child = await Child.start(pack)
+                child = await Child.start(pack, self._wards)
             except ChildGone as error:
                 _log.error("%s", error)
                 continue
@@ -200,16 +233,22 @@ class Supervisor:
 
     def _take(self, message: dict[str, Any]) -> None:
         running = self._running.get(UUID(message["id"]))
-        if running is None or running.task.attempt != message["attempt"]:
-            return
-        if message["op"] == "done":
-            self._end(running, _ended(running, message))
-            return
+        if running is not None and running.task.attempt == message["attempt"]:
+            self._told(running, message)
+
+    def _told(self, running: Running, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "done":
+                self._end(running, _ended(running, message))
+                return
+            case "holdup":
+                self._keep(self._tell_holdup(running, message["text"]))
+                return
+            case "progress":
+                running.log.add_progress(message["body"])
+            case _:
+                running.log.add_log(message["body"])
         running.heard = time.monotonic()
-        if message["op"] == "progress":
-            running.log.add_progress(message["body"])
-        else:
-            running.log.add_log(message["body"])
         self._recorder.changed(running.log)
 
     async def _hear(self) -> None:
@@ -241,10 +280,14 @@ class Supervisor:
 
     async def _stop_cancelled(self) -> None:
         try:
-            for task_id in await self._execution.cancelling(self._worker_id):
-                running = self._running.get(task_id)
-                if running is not None and (running.stopping is None or running.stopping.handed_back):
-                    await self._cancel(running)
+            async with self._cancels:
+                self._missed = False
+                for task_id in await self._execution.cancelling(self._worker_id):
+                    running = self._running.get(task_id)
+                    # Claimed, and just being started: it is looked for once more after that.
+                    self._missed = self._missed or running is None
+                    if running is not None and (running.stopping is None or running.stopping.handed_back):
+                        await self._cancel(running)
         except WeirError as error:
             _log.warning("cancels wait: %s", error)
 
@@ -305,41 +348,57 @@ class Supervisor:
             return
         _log.warning("task %s did not stop within %s: its process is killed", running.task.id, grace)
         for other in self._running.values():
-            if other.child is running.child and other.stopping is None:
-                other.stopping = Ended(handed_back="its process was killed with another task's")
-        running.killed = True
-        await running.child.kill()
+            if other.child is running.child:
+                other.stopping = other.stopping or Ended(
+                    handed_back="its process was killed with another task's"
+                )
+                other.killed = True
+        if not await running.child.kill():
+            await self._tell_holdup(
+                running, "killed, but not gone yet: something that its pack's process started"
+            )
 
-    async def _advance(self, running: Running, phase: CancelPhase) -> None:
+    async def _tell_holdup(self, running: Running, text: str) -> None:
+        running.killed = True
+        await self._advance(running, CancelPhase.KILLED, text)
+
+    async def _advance(self, running: Running, phase: CancelPhase, holdup: str = "") -> None:
         try:
-            await self._execution.advance(running.log, phase)
+            await self._execution.advance(running.log, phase, holdup)
+            running.phase = phase
             self._recorder.changed(running.log)
         except (Fenced, WeirError) as error:
             _log.info("task %s: phase %s was not stored: %s", running.task.id, phase.name, error)
 
-    async def _hand_back(self, reason: str) -> None:
+    async def _hand_back(self, reason: str, most: timedelta = timedelta.max) -> None:
         for running in list(self._running.values()):
             if running.stopping is None:
-                await self._stop(running, Ended(handed_back=reason), running.task.limits.grace)
+                await self._stop(running, Ended(handed_back=reason), min(running.task.limits.grace, most))
 
     async def _hand_back_all(self, reason: str) -> None:
-        await self._hand_back(reason)
+        await self._hand_back(reason, _HAND_BACK_GRACE)
         while self._running:
             self._freed.clear()
             await self._freed.wait()
 
     def _end(self, running: Running, ended: Ended) -> None:
-        if self._running.get(running.task.id) is running:
-            task = asyncio.create_task(self._finish(running, ended))
-            self._ends.add(task)
-            task.add_done_callback(self._ends.discard)
+        if self._running.get(running.task.id) is running and not running.ended:
+            running.ended = True
+            self._keep(self._finish(running, ended))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside all else; who only starts a task may see it collected as garbage."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     async def _finish(self, running: Running, ended: Ended, *, patient: bool = True) -> None:
         for timer in running.timers:
             if timer is not asyncio.current_task():
                 timer.cancel()
         await self._recorder.remove(running.log)
-        if running.killed and ended.failure and ended.failure.kind is FailureKind.CANCELLED:
+        cancelled = ended.failure is not None and ended.failure.kind is FailureKind.CANCELLED
+        if cancelled and running.killed and running.phase is not CancelPhase.KILLED:
             await self._advance(running, CancelPhase.KILLED)
         while True:
             try:
@@ -353,6 +412,20 @@ class Supervisor:
                     continue
             break
         self._lost(running.log)
+
+    def _fenced(self, log: AttemptLog) -> None:
+        """Another has the task: what runs of it here is stopped, and not waited for."""
+        running = self._running.get(log.task_id)
+        if running is not None and running.log is log and not running.ended:
+            self._keep(self._drop(running))
+        self._lost(log)
+
+    async def _drop(self, running: Running) -> None:
+        if isinstance(running.child, Process):
+            await running.child.kill()
+            return
+        with contextlib.suppress(ChildGone):
+            await running.child.send({"op": "cancel", **running.key})
 
     def _lost(self, log: AttemptLog) -> None:
         running = self._running.get(log.task_id)
@@ -380,7 +453,7 @@ def _ended(running: Running, message: dict[str, Any]) -> Ended:
 
 
 def _gave_up(running: Running) -> Failure:
-    message = "the handler was cancelled by its own code: a CancelledError left it"
+    message = "the handler was cancelled by its own code, or by a signal from elsewhere"
     return Failure(FailureKind.USER_ERROR, message, code="cancelled", log_tail=running.log.tail())
 
 

@@ -5,18 +5,20 @@ reads their docstrings from their files, so that `weir --help` loads none of the
 """
 
 import ast
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 try:
     import click
 except ImportError:
     sys.exit("the command line needs click and rich: pip install 'weir-sdk[cli]'")
 
-from weir.cli.exits import EXITS
+from weir.cli import exits
 
 _OWN = {
     "collections": "weir.cli.collections:command",
@@ -43,6 +45,14 @@ class _Commands(click.Group):
         module, _, attribute = place.partition(":")
         return getattr(import_module(module), attribute)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Who reads had enough, as `head` does; what is still to be flushed at the end goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(exits.OK)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, _first_line(place)) for name, place in sorted(_places().items())])
@@ -59,7 +69,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> No
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EXITS,
+    epilog=exits.EXITS,
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version."

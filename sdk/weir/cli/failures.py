@@ -19,10 +19,6 @@ def run(command: click.Command) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        # Who reads had enough, as `head` does; the exit must not try to flush once more.
-        sys.stdout = None
-        return exits.OK
     except Exception as error:
         if (told := _told(error)) is not None:
             return told

@@ -129,7 +129,9 @@ class _FailureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureKi
     FAILURE_KIND_RESOURCE: _FailureKind.ValueType  # 9
     """Memory, disk, processes or another resource ran out."""
     FAILURE_KIND_EXIT: _FailureKind.ValueType  # 10
-    """A process ended with a non-zero code of its own."""
+    """A process ended before its handler had returned: with an exit code of its
+    own, or by a signal.
+    """
     FAILURE_KIND_GUARD: _FailureKind.ValueType  # 11
     """A check on the result failed (such as too few records). Not retried."""
     FAILURE_KIND_UPSTREAM: _FailureKind.ValueType  # 12
@@ -161,7 +163,9 @@ FAILURE_KIND_LOST_WORKER: FailureKind.ValueType  # 8
 FAILURE_KIND_RESOURCE: FailureKind.ValueType  # 9
 """Memory, disk, processes or another resource ran out."""
 FAILURE_KIND_EXIT: FailureKind.ValueType  # 10
-"""A process ended with a non-zero code of its own."""
+"""A process ended before its handler had returned: with an exit code of its
+own, or by a signal.
+"""
 FAILURE_KIND_GUARD: FailureKind.ValueType  # 11
 """A check on the result failed (such as too few records). Not retried."""
 FAILURE_KIND_UPSTREAM: FailureKind.ValueType  # 12
@@ -213,7 +217,10 @@ class _CancelPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelPha
     CANCEL_PHASE_KILLED: _CancelPhase.ValueType  # 3
     """Grace time is over; it was killed."""
     CANCEL_PHASE_CONFIRMED: _CancelPhase.ValueType  # 4
-    """Nothing of the task runs any more: seen, not assumed."""
+    """Nothing of the task runs any more: seen, not assumed. Of a worker that is
+    gone nothing is seen: then its lease and 5 s have passed, within which its
+    processes are killed on its own machine, and `holdup` says so.
+    """
 
 class CancelPhase(_CancelPhase, metaclass=_CancelPhaseEnumTypeWrapper):
     """How far a cancellation has come. Phases only move forward; KILLED is left out
@@ -229,7 +236,10 @@ CANCEL_PHASE_SIGNALLED: CancelPhase.ValueType  # 2
 CANCEL_PHASE_KILLED: CancelPhase.ValueType  # 3
 """Grace time is over; it was killed."""
 CANCEL_PHASE_CONFIRMED: CancelPhase.ValueType  # 4
-"""Nothing of the task runs any more: seen, not assumed."""
+"""Nothing of the task runs any more: seen, not assumed. Of a worker that is
+gone nothing is seen: then its lease and 5 s have passed, within which its
+processes are killed on its own machine, and `holdup` says so.
+"""
 Global___CancelPhase: _TypeAlias = CancelPhase  # noqa: Y015
 
 class _ConflictPolicy:
@@ -863,6 +873,7 @@ class Failure(_message.Message):
     CAUSES_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    EXIT_FIELD_NUMBER: _builtins.int
     HTTP_FIELD_NUMBER: _builtins.int
     LOST_WORKER_FIELD_NUMBER: _builtins.int
     LOG_TAIL_FIELD_NUMBER: _builtins.int
@@ -884,6 +895,10 @@ class Failure(_message.Message):
     @_builtins.property
     def timeout(self) -> Global___TimeoutDetail:
         """A time limit passed."""
+
+    @_builtins.property
+    def exit(self) -> Global___ExitDetail:
+        """A process ended badly."""
 
     @_builtins.property
     def http(self) -> Global___HttpDetail:
@@ -908,16 +923,17 @@ class Failure(_message.Message):
         causes: _abc.Iterable[Global___ErrorCause] | None = ...,
         retryable: _builtins.bool | None = ...,
         timeout: Global___TimeoutDetail | None = ...,
+        exit: Global___ExitDetail | None = ...,
         http: Global___HttpDetail | None = ...,
         lost_worker: Global___LostWorkerDetail | None = ...,
         log_tail: _abc.Iterable[Global___LogLine] | None = ...,
         fingerprint: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "http", b"http", "lost_worker", b"lost_worker", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "exit", b"exit", "http", b"http", "lost_worker", b"lost_worker", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "code", b"code", "detail", b"detail", "fingerprint", b"fingerprint", "http", b"http", "kind", b"kind", "log_tail", b"log_tail", "lost_worker", b"lost_worker", "message", b"message", "retryable", b"retryable", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "code", b"code", "detail", b"detail", "exit", b"exit", "fingerprint", b"fingerprint", "http", b"http", "kind", b"kind", "log_tail", b"log_tail", "lost_worker", b"lost_worker", "message", b"message", "retryable", b"retryable", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["timeout", "http", "lost_worker"]  # noqa: Y015
+    _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["timeout", "exit", "http", "lost_worker"]  # noqa: Y015
     _WhichOneofArgType_detail: _TypeAlias = _typing.Literal["detail", b"detail"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_detail) -> _WhichOneofReturnType_detail | None: ...
 
@@ -1018,6 +1034,46 @@ class HttpDetail(_message.Message):
 Global___HttpDetail: _TypeAlias = HttpDetail  # noqa: Y015
 
 @_typing.final
+class ExitDetail(_message.Message):
+    """How a process ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    OUT_OF_MEMORY_FIELD_NUMBER: _builtins.int
+    MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
+    MEMORY_PEAK_BYTES_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """Exit code; unset when a signal or a limit ended it."""
+    signal: _builtins.int
+    """Number of the signal that ended it; 0 for none."""
+    out_of_memory: _builtins.bool
+    """True: it went over its memory limit, or the kernel killed it for memory."""
+    memory_limit_bytes: _builtins.int
+    """Memory limit in bytes; 0 for none."""
+    memory_peak_bytes: _builtins.int
+    """Highest memory use seen, in bytes; 0 if unknown."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.int | None = ...,
+        signal: _builtins.int | None = ...,
+        out_of_memory: _builtins.bool | None = ...,
+        memory_limit_bytes: _builtins.int | None = ...,
+        memory_peak_bytes: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_code", b"_code", "code", b"code"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_code", b"_code", "code", b"code", "memory_limit_bytes", b"memory_limit_bytes", "memory_peak_bytes", b"memory_peak_bytes", "out_of_memory", b"out_of_memory", "signal", b"signal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__code: _TypeAlias = _typing.Literal["code"]  # noqa: Y015
+    _WhichOneofArgType__code: _TypeAlias = _typing.Literal["_code", b"_code"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__code) -> _WhichOneofReturnType__code | None: ...
+
+Global___ExitDetail: _TypeAlias = ExitDetail  # noqa: Y015
+
+@_typing.final
 class LostWorkerDetail(_message.Message):
     """How a worker was lost."""
 
@@ -1099,10 +1155,15 @@ class Cancellation(_message.Message):
     SIGNAL_TIME_FIELD_NUMBER: _builtins.int
     KILL_TIME_FIELD_NUMBER: _builtins.int
     CONFIRM_TIME_FIELD_NUMBER: _builtins.int
+    HOLDUP_FIELD_NUMBER: _builtins.int
     phase: Global___CancelPhase.ValueType
     """The phase reached."""
     reason: _builtins.str
     """Reason the caller gave."""
+    holdup: _builtins.str
+    """Why it takes longer than the grace time, if it does: what still runs. With
+    CONFIRMED: why nobody saw the end, if nobody did.
+    """
     @_builtins.property
     def requester(self) -> _common_pb2.Principal:
         """Who asked; of several, the first."""
@@ -1133,10 +1194,11 @@ class Cancellation(_message.Message):
         signal_time: _timestamp_pb2.Timestamp | None = ...,
         kill_time: _timestamp_pb2.Timestamp | None = ...,
         confirm_time: _timestamp_pb2.Timestamp | None = ...,
+        holdup: _builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "kill_time", b"kill_time", "request_time", b"request_time", "requester", b"requester", "signal_time", b"signal_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "kill_time", b"kill_time", "phase", b"phase", "reason", b"reason", "request_time", b"request_time", "requester", b"requester", "signal_time", b"signal_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_time", b"confirm_time", "holdup", b"holdup", "kill_time", b"kill_time", "phase", b"phase", "reason", b"reason", "request_time", b"request_time", "requester", b"requester", "signal_time", b"signal_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

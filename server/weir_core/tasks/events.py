@@ -192,9 +192,8 @@ class AttemptLog:
 
     def number(self) -> None:
         """Give numbers to what waits, as far as they are reserved."""
-        if self._dropped and self._lines <= _LINES and not self._waiting:
-            self._wait_log(f"{self._dropped} log lines were dropped: written faster than they can be kept")
-            self._dropped = 0
+        if not self._waiting:
+            self._tell_dropped()
         if self._newest_progress is not None and self._last_seq < self.reserved_seq:
             time, body = self._newest_progress
             self._newest_progress = None
@@ -204,6 +203,7 @@ class AttemptLog:
 
     def number_all(self) -> None:
         """Number all that waits, reserved or not: for the transaction that ends the attempt."""
+        self._tell_dropped()
         self.reserved_seq = self._last_seq + len(self._waiting) + 2
         self.number()
 
@@ -235,6 +235,11 @@ class AttemptLog:
                 break
             lines.insert(0, line)
         return lines
+
+    def _tell_dropped(self) -> None:
+        if self._dropped and self._lines <= _LINES:
+            self._wait_log(f"{self._dropped} log lines were dropped: written faster than they can be kept")
+            self._dropped = 0
 
     def _wait_log(self, text: str) -> None:
         body: dict[str, Any] = {"level": 3, "source": 4, "text": text, "fields": {}}

@@ -107,15 +107,16 @@ class TaskExecution:
         async with self._db.read() as tx:
             return await repository.cancelling(tx, worker_id)
 
-    async def advance(self, log: AttemptLog, phase: CancelPhase) -> None:
-        """Note that a cancellation has moved on, in the row and as an event; Fenced."""
+    async def advance(self, log: AttemptLog, phase: CancelPhase, holdup: str = "") -> None:
+        """Note that a cancellation has moved on, or what holds it up, in the row and as an event; Fenced."""
 
         async def work(tx: AsyncConnection) -> Cancellation:
             await repository.fence(tx, log.task_id, log.attempt, cancelling=True)
             found = await repository.get(tx, log.task_id)
             if found is None or found.cancellation is None:
                 raise Fenced(f"no cancel was asked for task {log.task_id}")
-            moved = replace(found.cancellation, phase=phase, **{_PHASE_TIMES[phase]: datetime.now(UTC)})
+            times = {_PHASE_TIMES[phase]: datetime.now(UTC)}
+            moved = replace(found.cancellation, phase=phase, holdup=holdup, **times)
             await repository.change(tx, log.task_id, {"cancellation": dump_cancellation(moved)})
             return moved
 

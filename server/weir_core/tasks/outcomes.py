@@ -21,6 +21,8 @@ class Ended:
     output: dict[str, Any] | None = None
     failure: Failure | None = None
     handed_back: str = ""
+    unseen: str = ""
+    """Where nobody saw it end: why it is certain all the same that nothing of it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Verdict:
 
 def judge(task: Task, ended: Ended) -> Verdict:
     """The verdict on an attempt that has ended and of which nothing runs any more."""
-    cancellation = task.cancellation and confirmed(task.cancellation)
+    cancellation = task.cancellation and confirmed(task.cancellation, ended.unseen)
     if ended.handed_back:
         if task.state is TaskState.CANCELLING:
             return cancelled(task, cancellation)
@@ -99,9 +101,9 @@ def removal_time(task: Task) -> datetime | None:
     return None if task.retention is None else (task.end_time or datetime.now(UTC)) + task.retention
 
 
-def confirmed(cancellation: Cancellation) -> Cancellation:
-    """A cancellation of which nothing runs any more."""
-    return replace(cancellation, phase=CancelPhase.CONFIRMED, confirm_time=datetime.now(UTC), holdup="")
+def confirmed(cancellation: Cancellation, unseen: str = "") -> Cancellation:
+    """A cancellation of which nothing runs any more; `unseen`: how that is known if nobody saw it."""
+    return replace(cancellation, phase=CancelPhase.CONFIRMED, confirm_time=datetime.now(UTC), holdup=unseen)
 
 
 def cancelled(task: Task, cancellation: Cancellation | None) -> Verdict:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Row, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import visitors
 
 from weir_core.columns import database_now, micros, now_plus
 from weir_core.fleet.models import WorkerState, worker
@@ -99,6 +100,9 @@ def task_of(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
 BASIC = [column for column in task.c if column.name not in {"input", "output", "checkpoint"}]
 _CLAIMED = task.c.state.in_([int(state) for state in HELD])
 
+CONFIRM: Final = timedelta(seconds=5)
+"""How long after a lost lease it is certain that its worker's processes were killed on their own machine."""
+
 
 async def set_labels(tx: AsyncConnection, task_id: UUID, labels: dict[str, str]) -> None:
     """Replace a task's labels."""
@@ -171,7 +175,28 @@ async def list_tasks(
     )
     if after is not None:
         query = query.where(task.c.id < after)
+        # MySQL and MariaDB walk the index of an equality from its end, through all pages before this one,
+        # unless they are told to take a range of it.
+        if indexes := _indexes_for(conditions):
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mysql")
+            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mariadb")
     return [task_of(row) for row in await tx.execute(query)]
+
+
+def _indexes_for(conditions: list[Any]) -> list[str]:
+    """The indexes that give a list its order within what the conditions compare."""
+    compared = {
+        element.name
+        for condition in conditions
+        for element in visitors.iterate(condition)
+        if isinstance(element, Column) and element.table is task
+    }
+    return sorted(
+        str(index.name)
+        for index in task.indexes
+        if (columns := [column.name for column in index.columns])[-1] == "id"
+        and compared >= set(columns[:-1])
+    )
 
 
 async def inputs_of(tx: AsyncConnection, task_ids: list[UUID]) -> dict[UUID, Task]:
@@ -244,11 +269,16 @@ async def read_events_back(tx: AsyncConnection, task_id: UUID, to_seq: int) -> l
 
 
 async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
-    """Tasks held by workers that are lost or have stopped: id and attempt."""
-    gone = select(worker.c.id).where(worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value]))
+    """Tasks held by workers that are lost or have stopped: id and attempt.
+
+    One that is being cancelled is ended for good by this: it waits until nothing of it can run.
+    """
+    gone = worker.c.state.in_([WorkerState.LOST.value, WorkerState.STOPPED.value])
+    certain = (worker.c.state == WorkerState.STOPPED.value) | (worker.c.lease_expire < now_plus(-CONFIRM))
     query = (
         select(task.c.id, task.c.attempt)
-        .where(task.c.worker_id.in_(gone), _CLAIMED)
+        .join(worker, worker.c.id == task.c.worker_id)
+        .where(gone, _CLAIMED, (task.c.state == int(TaskState.RUNNING)) | certain)
         .order_by(task.c.id)
         .limit(limit)
     )

@@ -63,7 +63,7 @@ class Sweeper:
             try:
                 await self._take_over(task_id, attempt)
             except Fenced:
-                _log.info("task %s was moved on by another sweeper", task_id)
+                _log.info("task %s has moved on meanwhile", task_id)
         return len(abandoned)
 
     async def forget(self) -> None:
@@ -88,10 +88,11 @@ class Sweeper:
 
         async def work(tx: AsyncConnection) -> Closed:
             current = await repository.lock(tx, task_id)
-            if current is None or current.attempt != attempt:
-                raise Fenced(f"attempt {attempt} of task {task_id} is not the newest one")
+            # A cancel that was asked for meanwhile has its own, longer wait.
+            if current is None or current.attempt != attempt or current.state is not found.state:
+                raise Fenced(f"attempt {attempt} of task {task_id} has moved on")
             events = _account(current, tail)
-            lost = Ended(failure=_lost(current))
+            lost = Ended(failure=_lost(current), unseen=_unseen(current))
             return await close_attempt(tx, task_id, attempt, events, lost, fenced=False)
 
         closed = await self._db.write(work)
@@ -123,6 +124,13 @@ def _account(current: Task, tail: Tail) -> list[Event]:
         numbering.add(EventKind.STATE, body)
         numbering.add(EventKind.CANCEL, dump_cancellation(requested))
     return numbering.events
+
+
+def _unseen(current: Task) -> str:
+    return (
+        f"not seen: worker {current.worker_id} is gone; its lease and {repository.CONFIRM.seconds} s have "
+        "passed, within which its processes are killed on its own machine"
+    )
 
 
 def _lost(current: Task) -> Failure:

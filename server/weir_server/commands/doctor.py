@@ -19,7 +19,7 @@ from weir_server.commands.findings import Finding
 _OLDEST_PYTHON: Final = (3, 11)
 _PACKAGES: Final = ("weir-sdk", "weir-server", "weir-workers", "grpcio", "sqlalchemy", "pyarrow")
 # Variables that are no settings of a process.
-_OTHERS: Final = ("ADMIN_PASSWORD", "API_KEY", "CA", "ENDPOINT", "PASSWORD", "TEST_DIR", "TLS", "USER")
+_OTHERS: Final = ("ADMIN_PASSWORD", "API_KEY", "CA", "ENDPOINT", "PASSWORD", "TLS", "USER")
 
 
 @click.command()

@@ -32,10 +32,8 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
     ) -> pb.ListConnectorsResponse:
         page, scope = self._page(request)
         found = await self._connections.list_connectors(page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda each: [each.name])
-        return pb.ListConnectorsResponse(
-            connectors=[convert.connector(each) for each in shown], next_page_token=token
-        )
+        connectors, token = self._pages.cut(found, page, scope, lambda each: [each.name], convert.connector)
+        return pb.ListConnectorsResponse(connectors=connectors, next_page_token=token)
 
     async def CreateConnection(
         self, request: pb.CreateConnectionRequest, context: Any
@@ -54,10 +52,10 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
     ) -> pb.ListConnectionsResponse:
         page, scope = self._page(request)
         found = await self._connections.list_connections(caller(), page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda each: [each.name, str(each.id)])
-        return pb.ListConnectionsResponse(
-            connections=[convert.connection(each) for each in shown], next_page_token=token
+        connections, token = self._pages.cut(
+            found, page, scope, lambda each: [each.name, str(each.id)], convert.connection
         )
+        return pb.ListConnectionsResponse(connections=connections, next_page_token=token)
 
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, context: Any
@@ -76,10 +74,10 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
     ) -> pb.ListCollectionsResponse:
         page, scope = self._page(request)
         found = await self._collections.list_collections(caller(), page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda each: [each.name, str(each.id)])
-        return pb.ListCollectionsResponse(
-            collections=[convert.collection(each) for each in shown], next_page_token=token
+        collections, token = self._pages.cut(
+            found, page, scope, lambda each: [each.name, str(each.id)], convert.collection
         )
+        return pb.ListCollectionsResponse(collections=collections, next_page_token=token)
 
     async def RunCollection(self, request: pb.RunCollectionRequest, context: Any) -> pb.RunCollectionResponse:
         collection_id = parse_id("collection_id", request.collection_id)
@@ -95,8 +93,8 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
     async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:
         page, scope = self._page(request)
         found = await self._runs.list_runs(caller(), page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda each: [str(each.id)])
-        return pb.ListRunsResponse(runs=[convert.run(each) for each in shown], next_page_token=token)
+        runs, token = self._pages.cut(found, page, scope, lambda each: [str(each.id)], convert.run)
+        return pb.ListRunsResponse(runs=runs, next_page_token=token)
 
     async def GetDataset(self, request: pb.GetDatasetRequest, context: Any) -> pb.GetDatasetResponse:
         found = await self._datasets.get(caller(), parse_id("dataset_id", request.dataset_id))
@@ -105,10 +103,10 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
     async def ListDatasets(self, request: pb.ListDatasetsRequest, context: Any) -> pb.ListDatasetsResponse:
         page, scope = self._page(request)
         found = await self._datasets.list_datasets(caller(), page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda each: [each.name, str(each.id)])
-        return pb.ListDatasetsResponse(
-            datasets=[convert.dataset(each) for each in shown], next_page_token=token
+        datasets, token = self._pages.cut(
+            found, page, scope, lambda each: [each.name, str(each.id)], convert.dataset
         )
+        return pb.ListDatasetsResponse(datasets=datasets, next_page_token=token)
 
     async def ReadRecords(
         self, request: pb.ReadRecordsRequest, context: Any

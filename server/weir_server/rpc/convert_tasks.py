@@ -306,6 +306,8 @@ def _add_detail(message: task_pb2.Failure, detail: dict[str, Any]) -> None:
         case "timeout":
             message.timeout.kind = task_pb2.TimeoutKind.Value(f"TIMEOUT_KIND_{detail['timeout']}")
             message.timeout.limit.FromTimedelta(timedelta(seconds=detail["seconds"]))
+        case "exit":
+            message.exit.CopyFrom(_exit(detail))
         case "http":
             message.http.status, message.http.host = detail["status"], detail["host"]
             if "retry_after" in detail:
@@ -314,6 +316,16 @@ def _add_detail(message: task_pb2.Failure, detail: dict[str, Any]) -> None:
             message.lost_worker.worker_id, message.lost_worker.reason = detail["worker_id"], detail["reason"]
         case _:
             return
+
+
+def _exit(detail: dict[str, Any]) -> task_pb2.ExitDetail:
+    return task_pb2.ExitDetail(
+        code=detail["code"],
+        signal=detail["signal"],
+        out_of_memory=detail["out_of_memory"],
+        memory_limit_bytes=detail["memory_limit_bytes"],
+        memory_peak_bytes=detail["memory_peak_bytes"],
+    )
 
 
 def _progress(value: dict[str, Any]) -> task_pb2.Progress:
@@ -353,4 +365,5 @@ def _cancellation(value: Cancellation | None) -> task_pb2.Cancellation | None:
         signal_time=timestamp(value.signal_time),
         kill_time=timestamp(value.kill_time),
         confirm_time=timestamp(value.confirm_time),
+        holdup=value.holdup,
     )

@@ -30,10 +30,10 @@ class SystemServicer(system_service_pb2_grpc.SystemServiceServicer):
         scope = f"ListWorkers {caller().principal.id} {request.filter}"
         page = self._pages.page(request.page_size, request.page_token, scope)
         found = await self._fleet.list_workers(page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda worker: [str(worker.id)])
-        return pb.ListWorkersResponse(
-            workers=[convert_system.worker(worker) for worker in shown], next_page_token=token
+        workers, token = self._pages.cut(
+            found, page, scope, lambda worker: [str(worker.id)], convert_system.worker
         )
+        return pb.ListWorkersResponse(workers=workers, next_page_token=token)
 
     async def UpdateWorker(self, request: pb.UpdateWorkerRequest, context: Any) -> pb.UpdateWorkerResponse:
         worker_id = parse_id("worker_id", request.worker_id)
@@ -45,10 +45,8 @@ class SystemServicer(system_service_pb2_grpc.SystemServiceServicer):
         scope = f"ListQueues {caller().principal.id} {request.filter}"
         page = self._pages.page(request.page_size, request.page_token, scope)
         found = await self._queues.list_queues(page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda queue: [queue.name])
-        return pb.ListQueuesResponse(
-            queues=[convert_system.queue(queue) for queue in shown], next_page_token=token
-        )
+        queues, token = self._pages.cut(found, page, scope, lambda queue: [queue.name], convert_system.queue)
+        return pb.ListQueuesResponse(queues=queues, next_page_token=token)
 
     async def UpdateQueue(self, request: pb.UpdateQueueRequest, context: Any) -> pb.UpdateQueueResponse:
         fields = masked(request.update_mask, CHANGEABLE)

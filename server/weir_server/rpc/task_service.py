@@ -3,7 +3,9 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
@@ -15,6 +17,7 @@ from weir_core import logs
 from weir_core.errors import InvalidArgument, WeirError
 from weir_core.filtering import parse, to_sql
 from weir_core.ids import parse_id
+from weir_core.paging import fitting
 from weir_core.runtime import Runtime
 from weir_core.tasks.explaining import Explaining
 from weir_core.tasks.history import EventFilter
@@ -28,6 +31,8 @@ from weir_server.rpc.convert import span, timestamp
 from weir_server.rpc.status import answer_to
 
 _QUIET_SECONDS: Final = 9.0
+# Tasks of a page in the FULL view: each may bring an input and an output of 1 MiB, to be read at once.
+_WHOLE: Final = 20
 
 
 class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
@@ -83,11 +88,11 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         scope = f"ListTasks {caller().principal.id} {request.filter}"
         page = self._pages.page(request.page_size, request.page_token, scope)
         full = request.view == pb.TASK_VIEW_FULL
+        page = replace(page, size=min(page.size, _WHOLE)) if full else page
         found = await self._tasks.list_tasks(caller(), page, request.filter, full=full)
-        shown, token = self._pages.cut(found, page, scope, lambda task: [str(task.id)])
-        return pb.ListTasksResponse(
-            tasks=[convert_tasks.task(task, full=full) for task in shown], next_page_token=token
-        )
+        made = partial(convert_tasks.task, full=full)
+        tasks, token = self._pages.cut(found, page, scope, lambda task: [str(task.id)], made)
+        return pb.ListTasksResponse(tasks=tasks, next_page_token=token)
 
     async def CancelTask(self, request: pb.CancelTaskRequest, context: Any) -> pb.CancelTaskResponse:
         task_id = parse_id("task_id", request.task_id)
@@ -162,19 +167,21 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         events, next_place = await self._history.page(
             task_id, place, page.size, wanted, descending=request.descending
         )
+        shown = fitting(convert_tasks.event(task_id, event) for event in events)
+        if len(shown) < len(events):
+            left_out = events[len(shown)]
+            next_place = left_out.seq if request.descending else left_out.first_seq
         return pb.ListTaskEventsResponse(
-            events=[convert_tasks.event(task_id, event) for event in events],
-            next_page_token=self._pages.make([next_place], scope) if next_place else "",
+            events=shown, next_page_token=self._pages.make([next_place], scope) if next_place else ""
         )
 
     async def ListTaskTypes(self, request: pb.ListTaskTypesRequest, context: Any) -> pb.ListTaskTypesResponse:
         scope = f"ListTaskTypes {caller().principal.id} {request.filter}"
         page = self._pages.page(request.page_size, request.page_token, scope)
         found = await self._fleet.list_types(page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda kind: [kind.name])
-        return pb.ListTaskTypesResponse(
-            task_types=[convert_tasks.task_type(kind, schemas=False) for kind in shown], next_page_token=token
-        )
+        made = partial(convert_tasks.task_type, schemas=False)
+        types, token = self._pages.cut(found, page, scope, lambda kind: [kind.name], made)
+        return pb.ListTaskTypesResponse(task_types=types, next_page_token=token)
 
     async def GetTaskType(self, request: pb.GetTaskTypeRequest, context: Any) -> pb.GetTaskTypeResponse:
         kind = await self._fleet.get_type(request.name)

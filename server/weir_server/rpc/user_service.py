@@ -53,8 +53,8 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
         scope = f"ListUsers {caller().principal.id} {request.filter}"
         page = self._pages.page(request.page_size, request.page_token, scope)
         found = await self._users.list(page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda user: [user.name])
-        return pb.ListUsersResponse(users=[convert.user(user) for user in shown], next_page_token=token)
+        users, token = self._pages.cut(found, page, scope, lambda user: [user.name], convert.user)
+        return pb.ListUsersResponse(users=users, next_page_token=token)
 
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Any) -> pb.CreateApiKeyResponse:
         new = convert.new_key(request.api_key, caller())
@@ -66,8 +66,8 @@ class UserServicer(user_service_pb2_grpc.UserServiceServicer):
         scope = f"ListApiKeys {caller().principal.id} {owner} {request.filter}"
         page = self._pages.page(request.page_size, request.page_token, scope)
         found = await self._keys.list(owner, page, request.filter)
-        shown, token = self._pages.cut(found, page, scope, lambda key: [str(key.id)])
-        return pb.ListApiKeysResponse(api_keys=[convert.api_key(key) for key in shown], next_page_token=token)
+        keys, token = self._pages.cut(found, page, scope, lambda key: [str(key.id)], convert.api_key)
+        return pb.ListApiKeysResponse(api_keys=keys, next_page_token=token)
 
     async def RevokeApiKey(self, request: pb.RevokeApiKeyRequest, context: Any) -> pb.RevokeApiKeyResponse:
         owner = convert.user_id("user_id", request.user_id, caller())

@@ -113,6 +113,15 @@ class TestAttemptLog:
         assert len(texts) == 4097
         assert texts[-1].startswith("1904 log lines were dropped")
 
+    def test_a_drop_right_before_the_end_is_told_too(self):
+        attempt = log(reserved=2)
+        for number in range(6000):
+            attempt.add_log(line(str(number)))
+        attempt.number_all()
+        texts = [each.body["text"] for each in attempt.unarchived()]
+        assert len(texts) == 4097
+        assert texts[-1].startswith("1904 log lines were dropped")
+
     def test_what_is_archived_and_sent_is_forgotten(self):
         attempt = log()
         attempt.add_log(line("a"))

@@ -15,6 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import weir
 from tests.fixtures.up import Starter, WeirUp, cpu_seconds, runs, within
 from weir.types import TaskState
+from weir_server.embedded.failures import UpFailed
+from weir_server.embedded.up import free_port
 
 PASSWORD = "correct horse battery"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -142,11 +144,9 @@ class TestRefusal:
         assert up.out.read_text() == ""
         assert not (up.data / "run").exists()
 
-    @pytest.mark.parametrize("listen", ["7443", "localhost:", "localhost:http", "127.0.0.1:70000"])
-    def test_of_an_address(self, weir_up: Starter, listen: str):
-        self.refused(
-            weir_up("--listen", listen), f"--listen '{listen}' is no HOST:PORT, such as 127.0.0.1:7443"
-        )
+    def test_of_an_address(self, weir_up: Starter):
+        up = weir_up("--listen", "localhost:http")
+        self.refused(up, "--listen 'localhost:http' is no HOST:PORT, such as 127.0.0.1:7443")
 
     def test_of_a_folder_that_is_a_file(self, weir_up: Starter, tmp_path: Path):
         (tmp_path / "data").touch()
@@ -180,15 +180,18 @@ class TestRefusal:
         assert "weir worker: pack 'no.such.pack' did not start" in up.said()
         assert not (up.data / "run").exists()
 
-    def test_of_plain_text_to_other_machines(self, weir_up: Starter):
-        self.refused(weir_up("--listen", "0.0.0.0:0"), "is not a loopback address", "WEIR_INSECURE=true")
 
+class TestFreePort:
+    @pytest.mark.parametrize("listen", ["7443", ":7443", "localhost:", "localhost:-1", "127.0.0.1:70000"])
+    def test_wants_host_and_port(self, listen: str):
+        with pytest.raises(UpFailed, match=f"--listen '{listen}' is no HOST:PORT, such as 127.0.0.1:7443"):
+            free_port(listen)
 
-def test_a_port_that_is_taken_by_a_program_of_another_kind(weir_up: Starter):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        up = weir_up("--listen", address)
-        assert up.ends() == 1
-    assert f"--listen {address}: Address already in use" in up.said()
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    def test_takes_a_free_one_for_0_and_tells_one_that_is_taken(self, host: str):
+        address = free_port(f"{host}:0")
+        name, _, port = address.rpartition(":")
+        assert (name, free_port(address)) == (host, address)
+        taken = f"--listen {address}: Address already in use; choose another"
+        with socket.create_server((host, int(port))), pytest.raises(UpFailed, match=taken):
+            free_port(address)

@@ -13,6 +13,7 @@ from weir_core.errors import WeirError
 from weir_core.ids import new_id
 from weir_core.runtime import Runtime
 from weir_core.tasks.promotion import BATCH
+from weir_workers.strays import kept_clear
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Runtime.open(settings) as runtime:
+    async with Runtime.open(settings) as runtime, kept_clear():
         sweeping = asyncio.create_task(Sweeps(runtime, settings).run())
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait([sweeping, waiting], return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,132 @@
+"""`weir collections` and `weir datasets`, from a source to its records."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.fixtures.cli import Ran, Weir
+from tests.fixtures.hands import NUMBERED
+from tests.fixtures.http_source import HttpSource, status
+
+SETTINGS = json.dumps(NUMBERED)
+
+
+class Beside:
+    """Runs the program beside the source, which lives in this process."""
+
+    def __init__(self, weir: Weir, source: HttpSource) -> None:
+        self._weir = weir
+        self._settings = json.dumps({"base_url": source.url})
+
+    async def __call__(self, *words: str | Path, **variables: str) -> Ran:
+        return await asyncio.to_thread(self._weir, *words, **variables)
+
+    async def collection(self, name: str) -> str:
+        """The id of a new collection of the source, over a new connection of the same name."""
+        options = ("--settings", self._settings, "--allow-private")
+        assert (await self("collections", "create-connection", name, *options)).status == 0
+        made = await self(
+            "collections", "create", name, "--connection", name, "--settings", SETTINGS, "--json"
+        )
+        assert made.status == 0, made.err
+        return made.document["id"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def beside(weir: Weir, http_source: HttpSource) -> Beside:
+    return Beside(weir, http_source)
+
+
+async def test_from_a_source_to_records(beside: Beside, http_source: HttpSource, tmp_path: Path):
+    collection_id = await beside.collection("things")
+    run = await beside("collections", "run", "things")
+    assert run.status == 0, run.err
+    assert "segment 1 committed: 35 records" in run.out
+    assert json.loads(run.out.partition("SUCCEEDED\n")[2])["records_written"] == "35"
+
+    *events, again = (await beside("collections", "run", collection_id, "--json")).lines
+    assert (again["state"], again["collection_id"]) == ("TASK_STATE_SUCCEEDED", collection_id)
+    assert events[-1]["task_id"] == again["id"]
+    _, row, _ = (await beside("collections", "runs")).out.splitlines()
+    assert row.split()[:4] == [again["id"], collection_id, "SUCCEEDED", "35"]
+    shown = (await beside("collections", "get", "things")).document
+    assert (shown["last_run"]["id"], shown["mode"]) == (again["id"], "SYNC_MODE_FULL")
+    (listed,) = (await beside("collections", "list", "--filter", "name = things")).out.splitlines()[1:]
+    assert listed.split() == [collection_id, "things", "FULL", "SUCCEEDED"]
+
+    (dataset,) = (await beside("datasets", "list", "--filter", "name = things", "--json")).lines
+    assert (dataset["id"], dataset["record_count"]) == (shown["last_run"]["dataset_id"], "35")
+    table = (await beside("datasets", "read", "things", "--filter", "id >= 8 AND id < 11")).out
+    assert table == "id  name\n8   record 8\n9   record 9\n10  record 10\n"
+    lines = await beside("datasets", "read", dataset["id"], "--json")
+    assert lines.lines == http_source.records
+    some = await beside("datasets", "read", "things", "--columns", "name", "--limit", "2", "--json")
+    assert some.lines == [{"name": "record 0"}, {"name": "record 1"}]
+
+    for name, chosen, count in (("all", "id >= 0", 35), ("none", "id > 99", 0)):
+        file = tmp_path / f"{name}.arrow"
+        written = await beside("datasets", "read", "things", "--filter", chosen, "--arrow", file)
+        assert (written.status, written.out, written.err) == (0, "", f"{count} records are in {file}\n")
+        with pa.OSFile(str(file)) as opened:
+            read = pa.ipc.open_file(opened).read_all()
+        assert (read.num_rows, read.schema.names) == (count, ["id", "name"])
+    assert names(tmp_path) == ["all.arrow", "none.arrow"]
+
+
+async def test_a_run_that_fails_tells_the_cause(beside: Beside, http_source: HttpSource):
+    await beside.collection("broken")
+    http_source.faults[1] = [status(404)] * 9
+    ran = await beside("collections", "run", "broken")
+    assert ran.status == 3
+    assert "404" in ran.err.splitlines()[0]
+    assert "see its whole log with: weir tasks events " in ran.err
+    run_id = (await beside("collections", "run", "broken", "--no-wait")).out.strip()
+    assert (await beside("tasks", "result", run_id, "--json")).error["failure"]["http"]["status"] == 404
+
+
+async def test_secrets_come_from_variables_and_are_never_shown(beside: Beside):
+    words = (
+        "collections",
+        "create-connection",
+        "guarded",
+        "--settings",
+        '{"base_url": "https://h", "auth": "bearer"}',
+    )
+    made = await beside(*words, "--secret", "token=API_TOKEN", API_TOKEN="s3cret-token")
+    assert made.status == 0, made.err
+    assert made.document["secret_names"] == ["token"]
+    assert "s3cret-token" not in made.out + (await beside("collections", "connection", "guarded")).out
+    refused = await beside(*words, "--secret", "token=NO_SUCH_VARIABLE")
+    assert (refused.status, "names an environment variable that is set" in refused.err) == (2, True)
+
+
+async def test_lists_for_a_person_and_a_program(beside: Beside):
+    await beside("collections", "create-connection", "listed", "--settings", '{"base_url": "https://h"}')
+    header, row = (await beside("collections", "connections", "--filter", "name = listed")).out.splitlines()
+    assert (header.split(), row.split()[1:]) == (["ID", "NAME", "CONNECTOR"], ["listed", "http"])
+    (found,) = (await beside("collections", "connectors", "--json")).lines
+    assert (found["name"], "SYNC_MODE_INCREMENTAL" in found["modes"]) == ("http", True)
+
+
+@pytest.mark.parametrize(
+    "words,code,text,helps",
+    [
+        (["collections", "run", "nix"], 6, "collection 'nix' does not exist", "weir collections list"),
+        (["collections", "connection", "nix"], 6, "'nix' does not exist", "weir collections connections"),
+        (["datasets", "read", "nix"], 6, "dataset 'nix' does not exist", "weir datasets list"),
+        (["collections", "create-connection", "C!", "--settings", "{}"], 2, "connection.name", "--help"),
+        (["collections", "create-connection", "c", "--settings", "{"], 2, "--settings is not JSON", "--help"),
+    ],
+)
+def test_refusals(weir: Weir, words: list[str], code: int, text: str, helps: str):
+    ran = weir(*words)
+    assert (ran.status, ran.out) == (code, "")
+    assert text in ran.err
+    assert helps in ran.err
