@@ -169,7 +169,7 @@ class Keeper:
     def _collect(self) -> None:
         ended, empty = processes.reap()
         for each in ended:
-            if each.pid == self._child:
+            if each[0] == self._child:
                 self._ended = each
                 self._ending.set()
         if empty:
@@ -245,16 +245,17 @@ class Keeper:
         assert self._ended is not None
         with contextlib.suppress(ValueError):
             outcome = orjson.loads(os.pread(self._place.outcome, LARGEST, 0))
-            if not self._passed and self._ended.status == 0:
+            if not self._passed and self._ended[1] == 0:
                 return outcome
         if self._stopped:
             return {"cancelled": True}
         return {"failure": failure(self._exit(self._ended))}
 
     def _exit(self, ended: processes.Ended) -> Exit:
-        peak = ended.usage.ru_maxrss * (1024 if processes.LINUX else 1)
+        _, status, usage = ended
+        peak = usage.ru_maxrss * (1024 if processes.LINUX else 1)
         return Exit(
-            ended.status,
+            status,
             limit=self._passed,
             oom=oom_kills() > self._kills_before,
             memory_limit=self._meter.memory,

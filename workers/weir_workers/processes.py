@@ -5,20 +5,18 @@ whatever sessions it began, so that "no child left" means that nothing of it run
 environment, which every child inherits, finds those whose subreaper was killed. Elsewhere only
 children and their process groups are known.
 
-Standard library only, and nothing of Weir: it is loaded by processes that must start in no time.
+Standard library only, little of that, and nothing of Weir: wardens are to start in no time.
 """
 
 import contextlib
 import ctypes
 import os
 import resource
-import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -37,18 +35,8 @@ _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A child that has ended and was collected."""
-
-    pid: int
-    status: int
-    usage: resource.struct_rusage
-
-    def words(self) -> str:
-        """How it ended, in words."""
-        code = os.waitstatus_to_exitcode(self.status)
-        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+Ended = tuple[int, int, resource.struct_rusage]
+"""A child that has ended and was collected: its id, status, and what it used."""
 
 
 def run_mark(task_id: str, attempt: int) -> str:
@@ -82,7 +70,7 @@ def reap() -> tuple[list[Ended], bool]:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 return ended, False
-            ended.append(Ended(pid, status, usage))
+            ended.append((pid, status, usage))
     except ChildProcessError:
         return ended, True
 
@@ -193,6 +181,8 @@ def describe(pid: int) -> str:
 
 def remove(folder: Path) -> None:
     """Remove a folder with all in it, also what its owner locked up."""
+    import shutil
+
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         for place, names, _ in os.walk(folder):

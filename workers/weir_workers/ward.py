@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from weir_workers import strays
-from weir_workers.warden import STATUS, TRUST
+from weir_workers.watch import STATUS, TRUST
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Ward:
         with theirs, strays.hold_folder() as (folder, lock):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "weir_workers.warden", str(theirs.fileno()), str(folder)),
-                *(str(end.fileno()), orphans, module, *arguments),
+                *(str(lock), str(end.fileno()), orphans, module, *arguments),
                 pass_fds=(theirs.fileno(), end.fileno(), lock),
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
