@@ -149,6 +149,12 @@ def family(given: How, ctx: Context) -> Nothing:
     return Nothing()
 
 
+@task("command.late", timeout=timedelta(seconds=1), grace=timedelta(seconds=1), retry=ONCE)
+def late(given: How, ctx: Context) -> Nothing:
+    """Take longer than it may, and do not stop."""
+    return stubborn.handler(given, ctx)
+
+
 def _fork() -> None:
     if os.fork():
         os.wait()

@@ -14,6 +14,7 @@ from weir_core.tasks.states import FailureKind, TaskState
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 COMMANDS = "tests.packs.commands"
+HIDDEN = ("WEIR_MASTER_KEY", "WEIR_DATABASE_URL", "WEIR_REDIS_URL")
 STDOUT, STDERR, SYSTEM = 2, 3, 4
 
 
@@ -30,8 +31,19 @@ async def fail(fleet: Fleet, name: str, way: str) -> Failure:
     return ended.failure
 
 
-async def test_p10_a_run_has_a_process_and_a_folder_of_its_own_and_nothing_of_them_is_left(fleet: Fleet):
+async def test_p10_a_run_has_a_process_and_a_folder_of_its_own_and_p12_sees_no_keys_of_weirs(
+    fleet: Fleet, tmp_path: Path
+):
     worker = await fleet.worker(COMMANDS)
+    task_id = await fleet.submit("command.until", {"path": str(tmp_path / "go")})
+    run = int((await fleet.said(task_id, "running")).body["fields"]["pid"])
+    memory = b"".join(written(pid) for pid in (run, parent(run)))
+    assert len(memory) > 1 << 20
+    for name in HIDDEN:
+        assert fleet.environment[name].encode() not in memory, name
+    (tmp_path / "go").touch()
+    await fleet.until(task_id, TaskState.SUCCEEDED)
+
     done = [await fleet.run("command.look", {"way": "so"}) for _ in range(3)]
     seen = [task.output for task in done if task.output is not None]
     assert len({each["pid"] for each in seen}) == len({each["folder"] for each in seen}) == 3
@@ -43,6 +55,8 @@ async def test_p10_a_run_has_a_process_and_a_folder_of_its_own_and_nothing_of_th
         assert each["values"][0] == folder.name, "the temporary file was elsewhere"
         assert f"TMPDIR={folder}" in each["values"]
         assert running(task.id) == []
+        assert not [text for text in each["values"] if text.startswith(HIDDEN)]
+        assert [text for text in each["values"] if text.startswith("WEIR_LEASE=")], "it inherits nothing"
     events = await fleet.events(done[0].id)
     assert [e.body for e in events if e.kind is EventKind.PROGRESS] == [
         {"done": 1, "total": 2, "unit": "looks", "message": "half"}
@@ -53,24 +67,6 @@ async def test_p10_a_run_has_a_process_and_a_folder_of_its_own_and_nothing_of_th
     worker.terminate()
     await until(lambda: worker.poll() is not None, "the worker ends")
     assert not there(ward)
-
-
-async def test_p12_a_run_sees_no_keys_of_weirs(fleet: Fleet, tmp_path: Path):
-    await fleet.worker(COMMANDS)
-    task_id = await fleet.submit("command.until", {"path": str(tmp_path / "go")})
-    run = int((await fleet.said(task_id, "running")).body["fields"]["pid"])
-    seen = (await fleet.run("command.look", {"way": "so"})).output
-    assert seen is not None
-    memory = b"".join(written(pid) for pid in (run, parent(run)))
-    assert len(memory) > 1 << 20
-    for name in ("WEIR_MASTER_KEY", "WEIR_DATABASE_URL", "WEIR_REDIS_URL"):
-        assert not [value for value in seen["values"] if value.startswith(name)]
-        assert fleet.environment[name].encode() not in memory, name
-    assert [value for value in seen["values"] if value.startswith("WEIR_LEASE=")], (
-        "nothing was inherited at all"
-    )
-    (tmp_path / "go").touch()
-    await fleet.until(task_id, TaskState.SUCCEEDED)
 
 
 def written(pid: int) -> bytes:
@@ -85,7 +81,7 @@ def written(pid: int) -> bytes:
     return b"".join(found)
 
 
-async def test_p09_what_it_prints_is_in_the_log_line_by_line(fleet: Fleet):
+async def test_p09_what_it_prints_is_in_the_log_line_by_line_and_p14_not_without_end(fleet: Fleet):
     await fleet.worker(COMMANDS)
     done = await fleet.run("command.print", {})
     events = await fleet.events(done.id)
@@ -102,9 +98,6 @@ async def test_p09_what_it_prints_is_in_the_log_line_by_line(fleet: Fleet):
     assert err == ["to the other", "logged", "its error"]
     assert "hunter2" not in repr(events)
 
-
-async def test_p14_a_flood_of_lines_is_cut_off_and_told(fleet: Fleet):
-    await fleet.worker(COMMANDS)
     done = await fleet.run("command.flood", {})
     assert done.state is TaskState.SUCCEEDED
     events = await fleet.events(done.id)
@@ -138,6 +131,8 @@ async def test_p09_the_end_of_the_process_is_the_cause(fleet: Fleet):
 
 async def test_p10_what_the_handler_leaves_running_ends_with_it(fleet: Fleet):
     await fleet.worker(COMMANDS)
+    late = await fail(fleet, "command.late", "loop")
+    assert (late.kind, late.code) == (FailureKind.TIMEOUT, "timeout.attempt")
     for way in ("fork", "thread"):
         assert (await fleet.run("command.end", {"way": way})).state is TaskState.SUCCEEDED, way
     for way, state in (("leave", TaskState.SUCCEEDED), ("crash", TaskState.FAILED)):

@@ -220,13 +220,13 @@ class Keeper:
             self._tell(descriptor, lines.feed(chunk))
 
     async def _flush_begun(self) -> None:
-        waiting: set[int] = set()
+        before: dict[int, bytes] = {}
         while True:
             await asyncio.sleep(_LINE_SECONDS)
-            begun = {descriptor for descriptor, lines in self._outputs.items() if lines.begun}
-            for descriptor in begun & waiting:
-                self._tell(descriptor, self._outputs[descriptor].rest())
-            waiting = begun - waiting
+            for descriptor, lines in self._outputs.items():
+                if lines.begun and lines.begun == before.get(descriptor):
+                    self._tell(descriptor, lines.rest())
+            before = {descriptor: lines.begun for descriptor, lines in self._outputs.items()}
 
     def _flush(self) -> None:
         for descriptor, lines in self._outputs.items():

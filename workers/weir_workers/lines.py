@@ -15,9 +15,9 @@ class Lines:
         self._returned = False
 
     @property
-    def begun(self) -> bool:
-        """True where a line waits for its end."""
-        return bool(self._begun)
+    def begun(self) -> bytes:
+        """What has come of a line that waits for its end."""
+        return self._begun
 
     def feed(self, chunk: bytes) -> list[str]:
         """The lines that end in this chunk."""
