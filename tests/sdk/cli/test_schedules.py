@@ -46,7 +46,7 @@ class TestLife:
             wanted = f"schedule_id = {schedule_id} AND state = SUCCEEDED"
             return [each["fire_time"] for each in weir("tasks", "list", "--filter", wanted, "--json").lines]
 
-        assert within(60, lambda: len(succeeded()) >= 2)
+        within(lambda: len(succeeded()) >= 2)
         weir("schedules", "pause", "often")
         times = succeeded()
         assert len(set(times)) == len(times)
