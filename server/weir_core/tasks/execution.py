@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from redis.exceptions import RedisError
@@ -137,15 +137,6 @@ class TaskExecution:
             return moved
 
         log.add(EventKind.CANCEL, dump_cancellation(await self._db.write(work)))
-
-    async def checkpoint(self, log: AttemptLog, value: Any) -> None:
-        """Keep what the next attempt may go on from, in place of what was kept before; Fenced."""
-
-        async def work(tx: AsyncConnection) -> None:
-            await repository.fence(tx, log.task_id, log.attempt)
-            await repository.change(tx, log.task_id, {"checkpoint": value})
-
-        await self._db.write(work)
 
     async def finish(self, log: AttemptLog, ended: Ended) -> Task:
         """Store how the attempt ended, and where that takes its task; Fenced."""

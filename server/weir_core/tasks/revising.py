@@ -174,19 +174,3 @@ _CHANGES: Final[dict[str, Callable[[Task, Revision], Task]]] = {
     "spec.labels": _labels,
     "held": _held,
 }
-
-
-def anew(found: Task) -> dict[str, Any]:
-    """What a task asked for, as a new submit of the same asks for it."""
-    return {
-        "project": found.project,
-        "type": found.type,
-        "input": found.input or {},
-        "queue": found.queue,
-        "priority": found.priority,
-        "labels": found.labels,
-        "limits": found.limits,
-        "concurrency": found.concurrency,
-        "retention": found.retention,
-        "retry_of": found.id,
-    }
