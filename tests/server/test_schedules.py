@@ -1,11 +1,6 @@
-"""Schedules over the wire: the seven RPCs of TaskService, the SDK, and the command line."""
+"""Schedules over the wire: the seven RPCs of TaskService, and through the SDK."""
 
-import asyncio
-import json
-import os
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -27,7 +22,6 @@ Timing: Any = schedule_pb2.Timing
 TaskSpec: Any = task_pb2.TaskSpec
 Request: Any = pb
 TASK: dict[str, Any] = {"type": "probe.echo", "input": {"text": "at {fire_time}"}}
-WEIR = Path(sys.executable).with_name("weir")
 
 
 @pytest.fixture(autouse=True)
@@ -329,75 +323,3 @@ class TestThroughTheSdk:
     async def test_a_mask_that_is_one_text_is_refused_before_it_is_sent(self, sdk: AsyncClient):
         with pytest.raises(errors.InvalidValue, match=r"\['paused'\]"):
             await sdk.tasks.update_schedule(schedule=Schedule(id=str(uuid4())), update_mask="paused")
-
-
-@pytest.fixture
-def weir(server: ServerUnderTest, tmp_path: Path) -> Any:
-    """Runs a command of the command line: exit code, output, complaints."""
-
-    async def run(*words: str) -> tuple[int, str, str]:
-        environment = os.environ | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
-        environment |= {"WEIR_ENDPOINT": server.address, "WEIR_API_KEY": server.admin.credential}
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            WEIR, *words, env=environment, stdout=pipe, stderr=pipe
-        )
-        async with asyncio.timeout(60):
-            out, complaints = await process.communicate()
-        return process.returncode or 0, out.decode(), complaints.decode()
-
-    return run
-
-
-class TestCommandLine:
-    async def test_the_life_of_a_schedule(self, weir: Any):
-        words = ("probe.echo", '{"text": "hi"}', "--every", "2h", "--overlap", "queue-one", "--label", "a=b")
-        code, out, complaints = await weir("schedules", "create", "tick", *words, "--json")
-        assert code == 0, complaints
-        made = json.loads(out)
-        assert (made["timing"], made["overlap"]) == ({"interval": "7200s"}, "OVERLAP_POLICY_QUEUE_ONE")
-        code, out, _ = await weir("schedules", "list")
-        assert out.splitlines()[0].split() == ["ID", "NAME", "TYPE", "PAUSED", "NEXT_FIRE_TIMES"]
-        assert made["id"] in out
-        code, out, _ = await weir("schedules", "pause", "tick", "--reason", "holidays", "--json")
-        assert json.loads(out)["pause_reason"] == "holidays"
-        code, out, _ = await weir("schedules", "trigger", "tick", "--json")
-        assert json.loads(out)["result"] == "FIRE_RESULT_FIRED"
-        code, out, _ = await weir("schedules", "resume", made["id"], "--json")
-        assert "paused" not in json.loads(out)
-        code, out, _ = await weir("schedules", "show", "tick")
-        assert json.loads(out)["recent_fires"][0]["result"] == "FIRE_RESULT_FIRED"
-        assert (await weir("schedules", "delete", "tick"))[0] == 0
-        code, _, complaints = await weir("schedules", "show", "tick")
-        assert (code, "there is no schedule 'tick'" in complaints) == (2, True)
-
-    async def test_preview_tells_what_may_surprise(self, weir: Any):
-        words = (
-            "--cron",
-            "30 2 * * *",
-            "--zone",
-            "Europe/Berlin",
-            "--from",
-            "2026-10-24T12:00",
-            "--count",
-            "1",
-        )
-        code, out, complaints = await weir("schedules", "preview", *words)
-        assert (code, out) == (0, "2026-10-25T00:30:00Z\n")
-        assert "comes twice" in complaints
-
-    @pytest.mark.parametrize(
-        "words,said",
-        [
-            (("preview",), "one of --cron, --every, --once"),
-            (("preview", "--every", "soon"), "write 30s, 10m, 2h or 1d"),
-            (("preview", "--once", "soon"), "2026-11-01T12:00:00Z"),
-            (("preview", "--cron", "* * *"), "five fields"),
-            (("trigger", "tick", "--from", "2026-01-01"), "belong together"),
-            (("create", "x", "probe.echo", "--every", "1h", "--label", "team"), "KEY=VALUE"),
-        ],
-    )
-    async def test_what_is_wrong_is_told(self, weir: Any, words: tuple[str, ...], said: str):
-        code, _, complaints = await weir("schedules", *words)
-        assert code != 0
-        assert said in " ".join(complaints.split())

@@ -485,7 +485,7 @@ class TaskClient:
         timeout: Timeout = None,
     ) -> task_service_pb2.TriggerScheduleResponse:
         """Fires now, or for all fire times in a past span, whatever the overlap policy says. Each fire
-        time still makes at most one task.
+        time still makes at most one task, as far as fires are kept: as long as ended tasks are.
 
         Args:
             schedule_id: The schedule; may be paused.

@@ -108,7 +108,7 @@ def _cell(message: Any, path: str) -> str:
         known = field.enum_type.values_by_number.get(value)
         return known.name.removeprefix(prefix) if known and value else str(value or "-")
     if isinstance(value, Timestamp):
-        return value.ToJsonString()[:19] if message.HasField(name) else "-"
+        return value.ToJsonString()[:19] if field.is_repeated or message.HasField(name) else "-"
     return str(value).partition("\n")[0]
 
 

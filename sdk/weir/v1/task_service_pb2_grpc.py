@@ -280,7 +280,8 @@ class TaskServiceServicer:
 
     def TriggerSchedule(self, request, context):
         """Fires now, or for all fire times in a past span, whatever the overlap
-        policy says. Each fire time still makes at most one task.
+        policy says. Each fire time still makes at most one task, as far as fires
+        are kept: as long as ended tasks are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -90,7 +90,8 @@ class TaskServiceStub:
     """Deletes a schedule. Tasks it made go on."""
     TriggerSchedule: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.TriggerScheduleRequest, _task_service_pb2.TriggerScheduleResponse]
     """Fires now, or for all fire times in a past span, whatever the overlap
-    policy says. Each fire time still makes at most one task.
+    policy says. Each fire time still makes at most one task, as far as fires
+    are kept: as long as ended tasks are.
     """
     PreviewSchedule: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.PreviewScheduleRequest, _task_service_pb2.PreviewScheduleResponse]
     """Says when a timing would fire; nothing is stored."""
@@ -157,7 +158,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Deletes a schedule. Tasks it made go on."""
     TriggerSchedule: _aio.UnaryUnaryMultiCallable[_task_service_pb2.TriggerScheduleRequest, _task_service_pb2.TriggerScheduleResponse]  # type: ignore[assignment]
     """Fires now, or for all fire times in a past span, whatever the overlap
-    policy says. Each fire time still makes at most one task.
+    policy says. Each fire time still makes at most one task, as far as fires
+    are kept: as long as ended tasks are.
     """
     PreviewSchedule: _aio.UnaryUnaryMultiCallable[_task_service_pb2.PreviewScheduleRequest, _task_service_pb2.PreviewScheduleResponse]  # type: ignore[assignment]
     """Says when a timing would fire; nothing is stored."""
@@ -335,7 +337,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.TriggerScheduleResponse, _abc.Awaitable[_task_service_pb2.TriggerScheduleResponse]]:
         """Fires now, or for all fire times in a past span, whatever the overlap
-        policy says. Each fire time still makes at most one task.
+        policy says. Each fire time still makes at most one task, as far as fires
+        are kept: as long as ended tasks are.
         """
 
     @_abc_1.abstractmethod

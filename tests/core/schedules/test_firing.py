@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,7 +13,8 @@ from weir_core.paging import Page
 from weir_core.schedules import repository
 from weir_core.schedules.models import FireResult, MissedPolicy, OverlapPolicy
 from weir_core.schedules.times import Timing
-from weir_core.tasks.states import TaskState
+from weir_core.tasks.models import Concurrency, Limits, RetryPolicy
+from weir_core.tasks.states import FailureKind, OnConflict, Priority, TaskState
 
 FIRED, OVERLAP, MISSED, REFUSED = FireResult
 SKIP, ALLOW, QUEUE_ONE, CANCEL_RUNNING = OverlapPolicy
@@ -55,6 +57,26 @@ class TestFire:
         await times.end(fires[0])
         await times.sweep()
         assert (await times.get(made)).next_fires == []
+
+    async def test_whatever_a_task_may_be_asked_for_is_kept(self, times: Times):
+        deadline = datetime.now(UTC) + timedelta(hours=3)
+        limits = Limits(
+            attempt=timedelta(seconds=90), retry=RetryPolicy(kinds=frozenset({FailureKind.TIMEOUT}))
+        )
+        more: dict[str, Any] = {"queue": "slow", "priority": Priority.HIGH, "deadline": deadline}
+        more |= {"limits": limits, "labels": {"team": "data"}, "retention": timedelta(days=2)}
+        made = await times.create(more=more)
+        await times.back(made)
+        await times.sweep()
+        task = await times.task((await times.fires(made))[0])
+        assert {name: getattr(task, name) for name in more} == more
+
+    async def test_a_task_that_it_would_only_join_is_none_of_its_own(self, times: Times):
+        made = await times.create(more={"concurrency": Concurrency("erp", 1, OnConflict.JOIN)}, overlap=ALLOW)
+        trigger = times.runtime.scheduling.trigger
+        (first,), (second,) = [await trigger.trigger(times.caller, made.id, None) for _ in range(2)]
+        assert (first.result, second.result, second.task_id) == (FIRED, OVERLAP, None)
+        assert str(first.task_id) in second.message
 
     async def test_jitter_delays_it(self, times: Times):
         timing = Timing(interval=timedelta(hours=2), jitter=timedelta(hours=1))
@@ -288,6 +310,24 @@ class TestPauseAfterFailures:
         assert (resumed.wanted.pause_reason, len(resumed.next_fires)) == ("", 5)
         await times.sweep()
         assert not (await times.get(made)).wanted.paused
+
+
+class TestForget:
+    async def test_fires_go_when_ended_tasks_do_and_open_ones_stay(self, times: Times):
+        made = await times.create(overlap=ALLOW, missed=ALL)
+        await times.back(made, 2)
+        await times.sweep()
+        first, second = await times.fires(made)
+        await times.end(first)
+        await times.back(made, ago=0)
+        await times.sweep()
+        assert not await times.runtime.scheduling.firing.forget()
+        assert len(await times.fires(made)) == 3
+        # Ids and clocks may differ by a little.
+        short = await times.engine.another(task_retention=timedelta(seconds=-5))
+        await short.scheduling.firing.forget()
+        assert first not in (kept := await times.fires(made))
+        assert second in kept
 
 
 class TestTroubles:
