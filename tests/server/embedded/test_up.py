@@ -126,7 +126,7 @@ def test_p10_kill_9_of_weir_up_leaves_nothing_and_the_next_start_works(weir_up: 
 
 def test_a_signal_while_it_starts_ends_all(weir_up: Starter):
     up = weir_up()
-    within((up.data / "run").exists)
+    within((up.data / "processes.json").exists)
     assert up.ends(signal.SIGTERM) == 0
     assert "ready" not in up.out.read_text()
     assert not (up.data / "run").exists()
