@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from weir.blocking.client import Client as Client
     from weir.blocking.handles import RunHandle as RunHandle
     from weir.blocking.handles import TaskHandle as TaskHandle
+    from weir.changes import SnapshotStart as SnapshotStart
 
 _HOMES = {
     "AsyncClient": "weir.aio.client",
@@ -25,6 +26,7 @@ _HOMES = {
     "AsyncTaskHandle": "weir.aio.handles",
     "Client": "weir.blocking.client",
     "RunHandle": "weir.blocking.handles",
+    "SnapshotStart": "weir.changes",
     "TaskHandle": "weir.blocking.handles",
 }
 

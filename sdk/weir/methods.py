@@ -232,6 +232,14 @@ WATCH_TASK = Method(
     repeatable=True,
     anonymous=False,
 )
+WATCH_TASKS = Method(
+    "/weir.v1.TaskService/WatchTasks",
+    task_service_pb2.WatchTasksRequest,
+    task_service_pb2.WatchTasksResponse,
+    timeout=None,
+    repeatable=True,
+    anonymous=False,
+)
 LIST_TASK_EVENTS = Method(
     "/weir.v1.TaskService/ListTaskEvents",
     task_service_pb2.ListTaskEventsRequest,

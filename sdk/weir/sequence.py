@@ -8,7 +8,6 @@ from weir.v1.task_pb2 import (
     TaskEvent,
     TaskState,
 )
-from weir.v1.task_service_pb2 import WatchTaskResponse
 
 TERMINAL: frozenset[TaskState.ValueType] = frozenset(
     {TASK_STATE_SUCCEEDED, TASK_STATE_FAILED, TASK_STATE_CANCELLED}
@@ -35,27 +34,24 @@ class Sequence:
         self.next_seq = max(from_seq, 1)
         self._filtered = filtered
 
-    def take(self, message: WatchTaskResponse) -> TaskEvent | None:
-        """The event to hand on, if the message has a new one; HoleError when one before it is missing."""
-        if message.WhichOneof("item") != "event":
-            self._advance(message.through_seq)
-            return None
-        event = message.event
+    def take(self, event: TaskEvent) -> bool:
+        """True where the event is to be handed on, False where it was had; HoleError when one is missing."""
         if event.seq < self.next_seq:
-            return None
+            return False
         self._check_hole(_first_seq(event) - 1)
-        self.next_seq = max(event.seq, message.through_seq if self._filtered else 0) + 1
-        return event
+        self.next_seq = event.seq + 1
+        return True
+
+    def advance(self, through: int) -> None:
+        """All up to this number has come, or was not wanted; HoleError where it was and did not come."""
+        self._check_hole(through)
+        self.next_seq = max(self.next_seq, through + 1)
 
     def give_up(self, hole: HoleError, task_id: str) -> TaskEvent:
         """The gap that stands for what never came; the watcher goes on behind it."""
         self.next_seq = hole.end + 1
         gap = Gap(from_seq=hole.start, to_seq=hole.end, reason="not sent by the server")
         return TaskEvent(task_id=task_id, seq=hole.end, gap=gap)
-
-    def _advance(self, through: int) -> None:
-        self._check_hole(through)
-        self.next_seq = max(self.next_seq, through + 1)
 
     def _check_hole(self, last: int) -> None:
         if not self._filtered and last >= self.next_seq:

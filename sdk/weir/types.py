@@ -47,7 +47,7 @@ from weir.v1.task_pb2 import (
     TimeoutKind,
     Timeouts,
 )
-from weir.v1.task_service_pb2 import BlockerKind, TaskView
+from weir.v1.task_service_pb2 import BlockerKind, SnapshotEnd, TaskView
 from weir.v1.user_pb2 import ApiKey, Permission, ProjectPermissions, Role, RoleBinding, User
 from weir.v1.user_service_pb2 import Tokens
 
@@ -100,6 +100,7 @@ __all__ = [
     "Run",
     "RunCounters",
     "Schedule",
+    "SnapshotEnd",
     "StateChange",
     "SyncMode",
     "SystemStatus",

@@ -1,7 +1,7 @@
 """Live events in Redis: a stream an attempt, and one channel that tells servers what is new.
 
-A stream entry holds a batch of events; its id is the number of the last one, so
-that a batch can't come twice or out of order. Sealing adds an entry with the
+A stream entry holds a stretch of events; its id is the number of the last one, so
+that it can't come twice or out of order. Sealing adds an entry with the
 highest id there is: after that Redis itself refuses the old writer, and tells
 nobody of what it refused. The seal says whether the stream was there when it
 was sealed, and stays when the rest is gone. What is in the archive is trimmed
@@ -18,26 +18,28 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from weir_core.pubsub import messages
-from weir_core.tasks.events import AttemptLog, Event, contiguous, dump, load
+from weir_core.tasks.events import AttemptLog, Event, EventKind, Stretch, contiguous, dump, load
 
 T = TypeVar("T")
 
 _LIFE_SECONDS: Final = 6 * 3600
 _SEAL: Final = "18446744073709551615-0"
-_BATCH: Final = 256
 _LOGS: Final = 256
 _MESSAGE: Final = 256 * 1024
 # JSON on one line has none.
 _BETWEEN: Final = b"\n"
-_READ: Final = 500
+# Entries, of at most 64 KiB each, that are read at a time.
+_READ: Final = 16
 _LOST: Final = b"lost"
+_CHANGES: Final = [f'"{kind}"'.encode() for kind in EventKind if kind is not EventKind.LOG]
 
 # Clocks of machines may differ by so much.
 _MARGIN: Final = timedelta(seconds=5)
 
 _NOTE_AGE: Final = "redis.call('SET', KEYS[2], redis.call('TIME')[1], 'NX')"
 # Stream, age of the data; seal, channel, life, start of announcements, whether the stream must be there,
-# ids and batches.
+# ids and stretches. What is refused because it is there already was told of then; what Redis has no room
+# for is an error.
 _APPEND: Final = f"""
 {_NOTE_AGE}
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -45,7 +47,9 @@ if newest and newest[1] == ARGV[1] then return 'sealed' end
 if ARGV[5] == '1' and redis.call('EXISTS', KEYS[1]) == 0 then return 'lost' end
 for n = 6, #ARGV, 2 do
   local added = redis.pcall('XADD', KEYS[1], ARGV[n], 'e', ARGV[n + 1])
-  if not (type(added) == 'table' and added.err) then
+  if type(added) == 'table' and added.err then
+    if not string.find(added.err, 'equal or smaller', 1, true) then return added end
+  else
     redis.call('PUBLISH', ARGV[2], ARGV[4] .. ARGV[n + 1])
   end
 end
@@ -70,6 +74,24 @@ class Tail:
 
     events: list[Event]
     whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """New events of a task, as servers are told of them; read only where somebody wants them."""
+
+    name: bytes
+    """The task's id, as text."""
+    content: bytes
+
+    @property
+    def changes(self) -> bool:
+        """False: there are log lines alone."""
+        return any(kind in self.content for kind in _CHANGES)
+
+    def stretch(self) -> Stretch:
+        """The events; ValueError or TypeError where it is not Weir's."""
+        return Stretch(load(self.content), len(self.content))
 
 
 class LiveEvents:
@@ -104,9 +126,9 @@ class LiveEvents:
         """Add events to streams, and tell servers; answers the logs whose stream is gone."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for log, events, streamed in wanted:
-                batches = [part for one in _parts(events, _BATCH) for part in (f"{one[-1].seq}-0", dump(one))]
+                added = [part for one, text in dump(events) for part in (f"{one.last_seq}-0", text)]
                 start = str(log.task_id).encode() + b" "
-                arguments = [_SEAL, self._channel, _LIFE_SECONDS, start, int(streamed), *batches]
+                arguments = [_SEAL, self._channel, _LIFE_SECONDS, start, int(streamed), *added]
                 keys = [self._key(log.task_id, log.attempt), self._age]
                 await self._append(keys=keys, args=arguments, client=pipe)
             results = await pipe.execute()
@@ -123,8 +145,7 @@ class LiveEvents:
 
     async def announce(self, chunks: Mapping[UUID, list[Event]]) -> None:
         """Tell servers of new events, those of many tasks in one message."""
-        pieces = [(task_id, part) for task_id, events in chunks.items() for part in _parts(events, _BATCH)]
-        for message in _joined(pieces):
+        for message in _joined(chunks):
             await self._redis.publish(self._channel, message)
 
     async def end(self, logs: Sequence[AttemptLog], chunks: Mapping[UUID, list[Event]]) -> None:
@@ -133,10 +154,11 @@ class LiveEvents:
         # Also where none is known: one may have been begun of which no answer came.
         await self._redis.delete(*(self._key(log.task_id, log.attempt) for log in logs))
 
-    async def read(self, task_id: UUID, attempt: int, from_seq: int) -> list[Event]:
-        """Live events from a number on, in order; some may be missing in front."""
-        entries = await self._redis.xrange(self._key(task_id, attempt), min=f"{from_seq}-0", count=_READ)
-        return [event for event in _events(entries) if event.seq >= from_seq]
+    async def read(self, task_id: UUID, attempt: int, from_seq: int) -> tuple[list[Event], bool]:
+        """Live events from a number on, in order, some may be missing in front; True where these were all."""
+        key = self._key(task_id, attempt)
+        entries = await self._redis.xrange(key, min=f"{from_seq}-0", count=_READ)
+        return [event for event in _events(entries) if event.seq >= from_seq], len(entries) < _READ
 
     async def seal(self, task_id: UUID, attempt: int, archived_seq: int, began: datetime) -> Tail:
         """Close an attempt's stream to its writer, and read what is not archived."""
@@ -158,20 +180,21 @@ class LiveEvents:
         """Remove all but the seal, once all is archived: the old writer may still live and try."""
         await self._redis.xtrim(self._key(task_id, attempt), minid=_SEAL, approximate=False)
 
-    async def announcements(self) -> AsyncGenerator[tuple[UUID, list[Event]]]:
+    async def announcements(self) -> AsyncGenerator[Announced]:
         """What is told to servers, from now on; ends with an error where the connection is lost."""
         async for text in messages(self._redis, self._channel):
             for piece in text.split(_BETWEEN):
-                task_id, _, events = piece.partition(b" ")
-                yield UUID(task_id.decode()), load(events)
+                task_id, _, content = piece.partition(b" ")
+                yield Announced(task_id, content)
 
 
-def _joined(pieces: list[tuple[UUID, list[Event]]]) -> Generator[bytes]:
+def _joined(chunks: Mapping[UUID, list[Event]]) -> Generator[bytes]:
     """Announcements of tasks, as many in a message as are well below its largest size."""
     gathered: list[bytes] = []
     size = 0
-    for task_id, events in pieces:
-        piece = str(task_id).encode() + b" " + dump(events)
+    texts = ((task_id, text) for task_id, events in chunks.items() for _, text in dump(events))
+    for task_id, text in texts:
+        piece = str(task_id).encode() + b" " + text
         if gathered and size + len(piece) > _MESSAGE:
             yield _BETWEEN.join(gathered)
             gathered, size = [], 0

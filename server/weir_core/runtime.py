@@ -18,6 +18,7 @@ from weir_core.redis import connect
 from weir_core.schedules.scheduling import Scheduling
 from weir_core.secrets import SecretBox
 from weir_core.signals import Signals
+from weir_core.tasks.changes import ChangeFeed
 from weir_core.tasks.execution import TaskExecution
 from weir_core.tasks.history import History
 from weir_core.tasks.promotion import Promotion
@@ -47,6 +48,7 @@ class Runtime:
     execution: TaskExecution
     sweeper: Sweeper
     hub: WatchHub
+    feed: ChangeFeed
     history: History
     people: People
     collecting: Collecting
@@ -77,6 +79,8 @@ class Runtime:
         signals = Signals(redis, settings.redis_prefix)
         people = People.wire(settings, db, secrets)
         promotion = Promotion(db, queue, live)
+        history = History(db, live)
+        feed = ChangeFeed(db)
         tasks = TaskService(db, queue, promotion, people.projects, settings.task_retention)
         stopping = Stopping(db, signals, promotion)
         return cls(
@@ -94,8 +98,9 @@ class Runtime:
             promotion=promotion,
             execution=TaskExecution(db, live, promotion),
             sweeper=Sweeper(db, queue, live, promotion),
-            hub=WatchHub(db, live),
-            history=History(db, live),
+            hub=WatchHub(db, live, history, feed),
+            feed=feed,
+            history=history,
             people=people,
             collecting=Collecting.wire(settings, db, secrets, tasks, people.projects),
             scheduling=Scheduling.wire(settings, db, tasks, stopping),

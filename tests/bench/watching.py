@@ -56,11 +56,13 @@ async def _follow(channel: grpc.aio.Channel, server: Server, task_id: str, late:
     request = pb.WatchTaskRequest(task_id=task_id).SerializeToString()
     ticks = 0
     async for message in watch(request, metadata=server.metadata):
-        if message.event.HasField("log"):
+        for event in message.events:
+            if not event.HasField("log"):
+                continue
             ticks += 1
             # The first ones come while others are still being started.
             if ticks > 2:
-                late.append(time.time() - float(message.event.log.text))
+                late.append(time.time() - float(event.log.text))
 
 
 async def _bare(address: str, size: Size) -> list[float]:

@@ -21,7 +21,9 @@ from weir.method import Method
 METHODS: dict[str, Method[Any, Any]] = {
     each.path: each for each in vars(methods).values() if isinstance(each, Method)
 }
-STREAMS = {methods.WATCH_TASK.path, methods.READ_RECORDS.path, methods.READ_ARROW.path}
+STREAMS = {
+    each.path for each in (methods.WATCH_TASK, methods.WATCH_TASKS, methods.READ_RECORDS, methods.READ_ARROW)
+}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tests.sdk.test_lists import page
 from tests.sdk.test_records import arrow_messages, rows
 from tests.sdk.test_sessions import EXPIRED, TASK, tokens
 from tests.sdk.test_watch import LOST, item, last
+from tests.sdk.test_watch_tasks import event, events
 from weir import Client, errors, methods
 from weir.v1.task_pb2 import Task
 from weir.v1.task_service_pb2 import SubmitTaskResponse
@@ -85,6 +86,12 @@ class TestStreams:
     def test_a_watch_goes_on_where_the_connection_broke(self, server: FakeServer, blocking: Client):
         server.script(methods.WATCH_TASK, [item(1), item(2), LOST], [item(3), last(4)])
         assert [event.seq for event in blocking.tasks.watch("t1")] == [1, 2, 3, 4]
+
+    def test_so_does_one_of_many_tasks(self, server: FakeServer, blocking: Client):
+        server.script(methods.WATCH_TASKS, [events("t1", 1, token="a"), LOST], [events("t2", 5), Silence()])
+        with blocking.tasks.watch_tasks("project = lab") as watch:
+            assert [(next(watch), next(watch))] == [(event("t1", 1), event("t2", 5))]
+        assert [request.resume_token for request in server.requests(methods.WATCH_TASKS)] == ["", "a"]
 
     def test_silence_is_a_broken_connection(
         self, server: FakeServer, blocking: Client, monkeypatch: pytest.MonkeyPatch

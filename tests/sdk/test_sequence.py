@@ -4,11 +4,10 @@ from hypothesis import strategies as st
 
 from weir.sequence import HoleError, Sequence
 from weir.v1.task_pb2 import LogLine, TaskEvent
-from weir.v1.task_service_pb2 import WatchTaskResponse
 
 
-def item(seq: int) -> WatchTaskResponse:
-    return WatchTaskResponse(event=TaskEvent(seq=seq, log=LogLine(text="x")), through_seq=seq)
+def item(seq: int) -> TaskEvent:
+    return TaskEvent(seq=seq, log=LogLine(text="x"))
 
 
 class TestSequence:
@@ -20,8 +19,7 @@ class TestSequence:
                 with pytest.raises(HoleError, match=f"events {len(handed_on) + 1} to {number - 1} "):
                     sequence.take(item(number))
                 continue
-            event = sequence.take(item(number))
-            handed_on += [] if event is None else [event.seq]
+            handed_on += [number] if sequence.take(item(number)) else []
         assert handed_on == list(range(1, len(handed_on) + 1))
         assert sequence.next_seq == len(handed_on) + 1
 
@@ -29,7 +27,6 @@ class TestSequence:
     def test_a_filtered_one_only_ever_goes_up(self, numbers: list[int]):
         sequence, handed_on = Sequence(0, filtered=True), list[int]()
         for number in numbers:
-            event = sequence.take(item(number))
-            handed_on += [] if event is None else [event.seq]
+            handed_on += [number] if sequence.take(item(number)) else []
         assert handed_on == sorted(set(handed_on))
         assert sequence.next_seq == max(handed_on, default=0) + 1

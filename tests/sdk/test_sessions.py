@@ -7,7 +7,7 @@ import pytest
 
 from tests.sdk.fake import Call, Fail, FakeServer
 from weir import AsyncClient, errors, methods
-from weir.v1.task_pb2 import TASK_STATE_SUCCEEDED, Task
+from weir.v1.task_pb2 import TASK_STATE_SUCCEEDED, StateChange, Task, TaskEvent
 from weir.v1.task_service_pb2 import GetTaskResponse, WatchTaskResponse
 from weir.v1.user_service_pb2 import LoginResponse, RefreshTokenResponse, Tokens
 
@@ -140,8 +140,8 @@ class TestRefresh:
         assert len(server.requests(methods.GET_TASK)) == 2
 
     async def test_a_watch_renews_too(self, server: FakeServer, signed_in: AsyncClient):
-        last = WatchTaskResponse()
-        last.event.seq, last.event.state.to_state = 1, TASK_STATE_SUCCEEDED
+        event = TaskEvent(seq=1, state=StateChange(to_state=TASK_STATE_SUCCEEDED))
+        last = WatchTaskResponse(events=[event], through_seq=1)
         server.script(methods.WATCH_TASK, [EXPIRED], [last])
         async with signed_in as client:
             seen = [event.seq async for event in client.tasks.watch("t1")]

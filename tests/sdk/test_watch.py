@@ -22,7 +22,7 @@ LOST = Fail("UNAVAILABLE")
 
 def item(seq: int, through: int = 0, **payload: Any) -> WatchTaskResponse:
     payload = payload or {"log": LogLine(text=f"line {seq}")}
-    return WatchTaskResponse(event=TaskEvent(task_id="t1", seq=seq, **payload), through_seq=through or seq)
+    return WatchTaskResponse(events=[TaskEvent(task_id="t1", seq=seq, **payload)], through_seq=through or seq)
 
 
 def last(seq: int) -> WatchTaskResponse:
@@ -31,6 +31,11 @@ def last(seq: int) -> WatchTaskResponse:
 
 def gap(start: int, end: int) -> WatchTaskResponse:
     return item(end, gap=Gap(from_seq=start, to_seq=end, reason="lost live log"))
+
+
+def several(*items: WatchTaskResponse) -> WatchTaskResponse:
+    events = [event for each in items for event in each.events]
+    return WatchTaskResponse(events=events, through_seq=items[-1].through_seq)
 
 
 def heartbeat(through: int) -> WatchTaskResponse:
@@ -112,6 +117,32 @@ class TestWatch:
         server.script(methods.WATCH_TASK, [item(1), gap(2, 7), item(8), LOST], [last(9)])
         assert await seen(client) == [1, 7, 8, 9]
         assert asked_from(server) == [1, 9]
+
+    async def test_several_events_in_a_message_come_one_by_one(self, server: FakeServer, client: AsyncClient):
+        server.script(methods.WATCH_TASK, [several(item(1), item(2)), several(item(3), last(4))])
+        assert await seen(client) == [1, 2, 3, 4]
+
+    async def test_left_in_the_middle_of_a_message_it_is_gone_on_with_from_there(
+        self, server: FakeServer, client: AsyncClient
+    ):
+        server.script(methods.WATCH_TASK, [several(item(1), item(2), item(3)), Silence()], [item(3), last(4)])
+        async with client.tasks.watch("t1") as watch:
+            assert [(await anext(watch)).seq, (await anext(watch)).seq] == [1, 2]
+        assert await seen(client, from_seq=watch.next_seq) == [3, 4]
+        assert asked_from(server) == [1, 3]
+
+    async def test_a_hole_within_a_message_is_asked_for_again(self, server: FakeServer, client: AsyncClient):
+        holed = several(item(1), item(2), item(4), item(5))
+        server.script(methods.WATCH_TASK, [holed], [several(item(3), item(4), last(5))])
+        assert await seen(client) == [1, 2, 3, 4, 5]
+        assert asked_from(server) == [1, 3]
+
+    async def test_a_hole_at_the_end_of_a_message_is_asked_for_again(
+        self, server: FakeServer, client: AsyncClient
+    ):
+        server.script(methods.WATCH_TASK, [item(1, through=3)], [several(item(2), item(3), last(4))])
+        assert await seen(client) == [1, 2, 3, 4]
+        assert asked_from(server) == [1, 2]
 
     async def test_starts_where_it_is_told(self, server: FakeServer, client: AsyncClient):
         server.script(methods.WATCH_TASK, [item(5), last(6)])

@@ -90,7 +90,7 @@ class TestOpenStreams:
             await again.tasks.CancelTask(tasks_pb.CancelTaskRequest(task_id=task_id))
             async with asyncio.timeout(10):
                 last = [each async for each in stream][-1]
-            assert last.event.state.to_state == task_pb2.TASK_STATE_CANCELLED
+            assert last.events[-1].state.to_state == task_pb2.TASK_STATE_CANCELLED
 
     async def test_one_whose_caller_goes_away_is_no_fault_of_the_servers(self, server: ServerUnderTest):
         task_id = await submitted(server)

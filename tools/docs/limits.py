@@ -127,9 +127,24 @@ def _events() -> _Rows:
         ),
         ("progress", "the newest", "what was told before and is not sent yet is replaced"),
         (
-            "events buffered for a watcher",
-            f"{_of('weir_core.tasks.watching', '_BUFFER'):,}",
-            "the buffer goes; the events are read from history",
+            "events kept in a server's memory for its watchers",
+            size(_of("weir_core.tasks.watching", "_RECENT_BYTES")),
+            "the oldest go; who still needs them reads history: nothing is left out",
+        ),
+        (
+            "one message of WatchTask",
+            f"{_of(events, '_STRETCH_EVENTS')} events, {size(_of(events, '_STRETCH_BYTES'))}",
+            "the next message; a single larger event has one of its own",
+        ),
+        (
+            "changes waiting for a watcher of many tasks",
+            f"{_of('weir_core.tasks.news', '_MOST'):,}",
+            "they go; the tasks that changed come as they are now",
+        ),
+        (
+            "snapshot of WatchTasks",
+            f"{_of('weir_core.tasks.change_reading', '_LARGEST_SNAPSHOT'):,} tasks",
+            "`QUOTA_EXCEEDED`; narrow the filter",
         ),
         (
             "life of a running attempt's stream in Redis",

@@ -252,7 +252,10 @@ class AsyncTaskClient:
         min_log_level: task_pb2.LogLevel.ValueType = task_pb2.LOG_LEVEL_UNSPECIFIED,
     ) -> AsyncStream[task_service_pb2.WatchTaskResponse]:
         """Follows one task: all its events from `from_seq` on, each once, in order, history and live
-        alike. Ends with OK after the terminal event. One call: it is not resumed when it breaks.
+        alike. However slowly it is read, nothing is left out and nothing is merged, progress included:
+        what a server does not keep in memory for a slow reader, it reads back from history. Ends with
+        OK after the terminal event; NOT_FOUND once the task was removed. One call: it is not resumed
+        when it breaks.
 
         Args:
             task_id: The task.
@@ -264,6 +267,32 @@ class AsyncTaskClient:
             task_id=task_id, from_seq=from_seq, kinds=kinds, min_log_level=min_log_level
         )
         return self._caller.stream(methods.WATCH_TASK, request)
+
+    def watch_tasks_stream(
+        self, *, filter: str = "", resume_token: str = "", snapshot: bool = False
+    ) -> AsyncStream[task_service_pb2.WatchTasksResponse]:
+        """Follows all tasks that match a filter, those submitted later included: how they change state,
+        are cancelled, and come on; not their log lines. A change is sent where the task matches before
+        or after it. Has no end.  Order holds within a task. Each change comes as an event, once, as a
+        rule. Where events may have been missed (after a resume, because a notice was lost, or because
+        the reader was too slow) the task itself comes instead, as it is now: no change remains unknown
+        for more than 5 s, but those that came in between may. Such a task comes whatever state it is in
+        by then, and may be known already. Progress is merged: a newer one replaces one that was not
+        sent yet, and what was missed is not made up for. One call: it is not resumed when it breaks.
+
+        Args:
+            filter: Which tasks: `=` terms joined by AND, on `project`, `type`, `queue`, `state`,
+                `labels.KEY`, `schedule_id`, `parent_task_id`. Empty: all.
+            resume_token: Where to go on, from an earlier stream of the same caller and filter, of this
+                or another server. Good for 24 hours, unless a task was removed meanwhile that had
+                changed since: then, as with a foreign one, OUT_OF_RANGE with POSITION_EXPIRED, and a
+                snapshot has to be taken anew. Empty: from now.
+            snapshot: True: first send the tasks that match now and have not ended, at most 100,000.
+        """
+        request = task_service_pb2.WatchTasksRequest(
+            filter=filter, resume_token=resume_token, snapshot=snapshot
+        )
+        return self._caller.stream(methods.WATCH_TASKS, request)
 
     def list_task_events(
         self,

@@ -6,6 +6,7 @@ from typing import Any
 from weir.aio.handles import AsyncTaskHandle
 from weir.aio.task_service import AsyncTaskClient
 from weir.aio.watch import AsyncTaskWatch, Kind
+from weir.aio.watch_tasks import AsyncTasksWatch
 from weir.deadline import Timeout
 from weir.times import TimeLike
 from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, LogLevel, RetryPolicy, Timeouts
@@ -58,6 +59,16 @@ class AsyncTasks(AsyncTaskClient):
     ) -> AsyncTaskWatch:
         """A task's events from `from_seq` on, each once, in order, to the terminal one."""
         return AsyncTaskWatch(self, task_id, from_seq, kinds, min_log_level)
+
+    def watch_tasks(
+        self,
+        filter: str = "",  # noqa: A002  as the field is called
+        *,
+        snapshot: bool = False,
+        resume_token: str = "",
+    ) -> AsyncTasksWatch:
+        """What changes among the tasks that match: Task, TaskEvent, and the marks around a snapshot."""
+        return AsyncTasksWatch(self, filter, resume_token, snapshot=snapshot)
 
     async def result(self, task_id: str, timeout: Timeout = None) -> dict[str, Any]:
         """A task's output, once there is one. Raises TaskFailed, TaskCancelled, or NotEnded."""

@@ -6,6 +6,7 @@ from typing import Any
 from weir.blocking.handles import TaskHandle
 from weir.blocking.task_service import TaskClient
 from weir.blocking.watch import Kind, TaskWatch
+from weir.blocking.watch_tasks import TasksWatch
 from weir.deadline import Timeout
 from weir.times import TimeLike
 from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, LogLevel, RetryPolicy, Timeouts
@@ -58,6 +59,16 @@ class Tasks(TaskClient):
     ) -> TaskWatch:
         """A task's events from `from_seq` on, each once, in order, to the terminal one."""
         return TaskWatch(self, task_id, from_seq, kinds, min_log_level)
+
+    def watch_tasks(
+        self,
+        filter: str = "",  # noqa: A002  as the field is called
+        *,
+        snapshot: bool = False,
+        resume_token: str = "",
+    ) -> TasksWatch:
+        """What changes among the tasks that match: Task, TaskEvent, and the marks around a snapshot."""
+        return TasksWatch(self, filter, resume_token, snapshot=snapshot)
 
     def result(self, task_id: str, timeout: Timeout = None) -> dict[str, Any]:
         """A task's output, once there is one. Raises TaskFailed, TaskCancelled, or NotEnded."""

@@ -1,5 +1,6 @@
 """A task's events as they happen, over as many connections as it takes."""
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Literal, Self
 
@@ -41,7 +42,7 @@ class TaskWatch:
             self._open, silence=SILENCE, patience=PATIENCE, lasting=None
         )
         self._holes = 0
-        self._left_over: WatchTaskResponse | None = None
+        self._left: deque[TaskEvent | int] = deque()
         self._ended = False
 
     def __iter__(self) -> Self:
@@ -49,8 +50,7 @@ class TaskWatch:
 
     def __next__(self) -> TaskEvent:
         while not self._ended:
-            message = self._next_message()
-            event = None if message is None else self._event(message)
+            event = self._next()
             if event is not None:
                 self._end_after(event)
                 return event
@@ -80,14 +80,34 @@ class TaskWatch:
             min_log_level=self._min_log_level,
         )
 
-    def _next_message(self) -> WatchTaskResponse | None:
-        if self._left_over is not None:
-            message, self._left_over = self._left_over, None
-            return message
+    def _next(self) -> TaskEvent | None:
+        if not self._left and not self._receive():
+            return None
+        item = self._left[0]
+        try:
+            event = self._taken(item)
+        except HoleError as hole:
+            return self._fill(hole)
+        self._left.popleft()
+        self._holes = 0 if event is not None else self._holes
+        return event
+
+    def _receive(self) -> bool:
+        """Waits for a message; False where the call came to its end."""
         message = self._stream.next()
         if message is None:
             self._end_or_reopen()
-        return message
+            return False
+        self._left.extend(message.events)
+        self._left.append(message.through_seq)
+        return True
+
+    def _taken(self, item: TaskEvent | int) -> TaskEvent | None:
+        """The event, if it is new; a number stands for all up to it."""
+        if isinstance(item, int):
+            self._sequence.advance(item)
+            return None
+        return item if self._sequence.take(item) else None
 
     def _end_or_reopen(self) -> None:
         """A regular end without the terminal event is one only if that event lies behind us."""
@@ -98,22 +118,14 @@ class TaskWatch:
         else:
             self._stream.reopen()
 
-    def _event(self, message: WatchTaskResponse) -> TaskEvent | None:
-        try:
-            event = self._sequence.take(message)
-        except HoleError as hole:
-            return self._fill(hole, message)
-        self._holes = 0
-        return event
-
-    def _fill(self, hole: HoleError, message: WatchTaskResponse) -> TaskEvent | None:
+    def _fill(self, hole: HoleError) -> TaskEvent | None:
         """Asks again for what did not come; in the end says that it is missing, and where."""
         self._holes += 1
         if self._holes < TRIES_TO_FILL_A_HOLE:
+            self._left.clear()
             self._stream.reopen()
             return None
         self._holes = 0
-        self._left_over = message
         return self._sequence.give_up(hole, self._task_id)
 
     def _end_after(self, event: TaskEvent) -> None:

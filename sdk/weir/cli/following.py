@@ -6,9 +6,20 @@ from contextlib import contextmanager
 
 import click
 
+from weir.changes import Change, SnapshotStart
 from weir.cli.output import printable, show_json
 from weir.times import to_datetime
-from weir.v1.task_pb2 import LOG_LEVEL_WARNING, CancelPhase, LogLevel, LogLine, Progress, TaskEvent, TaskState
+from weir.v1.task_pb2 import (
+    LOG_LEVEL_WARNING,
+    CancelPhase,
+    LogLevel,
+    LogLine,
+    Progress,
+    Task,
+    TaskEvent,
+    TaskState,
+)
+from weir.v1.task_service_pb2 import SnapshotEnd
 from weir.values import enum_name
 
 
@@ -22,6 +33,15 @@ def follow(events: Iterable[TaskEvent], *, json_lines: bool) -> None:
     else:
         for event in events:
             click.echo(line(event))
+
+
+def follow_all(changes: Iterable[Change], *, json_lines: bool) -> None:
+    """Show what changes among many tasks, a line each; a snapshot's marks for people only."""
+    for change in changes:
+        if not json_lines:
+            click.echo(_change_line(change))
+        elif isinstance(change, Task | TaskEvent):
+            show_json(change)
 
 
 @contextmanager
@@ -70,6 +90,18 @@ def _follow_live(events: Iterable[TaskEvent]) -> None:
                 bars.update(bar, completed=told.done, total=told.total or None, description=what)
             else:
                 bars.console.print(line(event), markup=False, soft_wrap=True)
+
+
+def _change_line(change: Change) -> str:
+    match change:
+        case TaskEvent():
+            return f"{change.task_id}{line(change)}"
+        case Task():
+            return printable(f"{change.id}  {enum_name(TaskState, change.state)} {change.spec.type}")
+        case SnapshotStart():
+            return f"-- all tasks anew: {change.reason}" if change.reason else "-- tasks that have not ended:"
+        case SnapshotEnd():
+            return f"-- {change.task_count} in all; what follows is news"
 
 
 def _text(event: TaskEvent) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from weir.cli.following import follow, interruptible, line
+from weir.cli.following import follow, follow_all, interruptible, line
 from weir.cli.output import as_json, printable, show, show_json, show_list, show_value
 from weir.cli.profile import connected
 from weir.cli.submitting import submit
@@ -47,12 +47,18 @@ def get(task_id: str, *, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("task_id")
-@click.option("--from-seq", default=0, help="First event wanted.")
+@click.argument("task_id", default="")
+@click.option("--from-seq", default=0, help="First event wanted; of one task.")
+@click.option("--filter", "filter_text", default=None, help='In place of TASK_ID: project = "lab", or "".')
 @as_json
-def watch(task_id: str, from_seq: int, *, as_json: bool) -> None:
-    """Follow a task to its end."""
+def watch(task_id: str, from_seq: int, filter_text: str | None, *, as_json: bool) -> None:
+    """Follow a task to its end, or with --filter all tasks that match, without an end."""
+    if bool(task_id) == (filter_text is not None):
+        raise click.UsageError("give a task's id, or --filter for all tasks that match")
     with connected() as client:
+        if filter_text is not None:
+            follow_all(client.tasks.watch_tasks(filter_text, snapshot=True), json_lines=as_json)
+            return
         with interruptible(task_id):
             follow(client.tasks.watch(task_id, from_seq), json_lines=as_json)
         output_of(client.tasks.handle(task_id).get())

@@ -662,37 +662,151 @@ class WatchTaskResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EVENT_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     THROUGH_SEQ_FIELD_NUMBER: _builtins.int
     through_seq: _builtins.int
     """Everything up to this sequence number was sent or was not wanted; resume
-    with one more.
+    with one more. Without `kinds` and `min_log_level` it is the `seq` of the
+    last event, and numbers that are missing before it were lost on the way.
     """
     @_builtins.property
-    def event(self) -> _task_pb2.TaskEvent:
-        """The next event."""
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskEvent]:
+        """The next events, in order: at most 100 and about 64 KiB, or a single larger
+        one.
+        """
 
     @_builtins.property
     def heartbeat(self) -> _common_pb2.Heartbeat:
-        """Nothing new."""
+        """Set where nothing wanted came for 10 s; `events` is empty then."""
 
     def __init__(
         self,
         *,
-        event: _task_pb2.TaskEvent | None = ...,
+        events: _abc.Iterable[_task_pb2.TaskEvent] | None = ...,
         heartbeat: _common_pb2.Heartbeat | None = ...,
         through_seq: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "heartbeat", b"heartbeat", "item", b"item"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat", b"heartbeat"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "heartbeat", b"heartbeat", "item", b"item", "through_seq", b"through_seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "heartbeat", b"heartbeat", "through_seq", b"through_seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["event", "heartbeat"]  # noqa: Y015
-    _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchTaskResponse: _TypeAlias = WatchTaskResponse  # noqa: Y015
+
+@_typing.final
+class WatchTasksRequest(_message.Message):
+    """Request of WatchTasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """Which tasks: `=` terms joined by AND, on `project`, `type`, `queue`,
+    `state`, `labels.KEY`, `schedule_id`, `parent_task_id`. Empty: all.
+    """
+    resume_token: _builtins.str
+    """Where to go on, from an earlier stream of the same caller and filter, of
+    this or another server. Good for 24 hours, unless a task was removed
+    meanwhile that had changed since: then, as with a foreign one, OUT_OF_RANGE
+    with POSITION_EXPIRED, and a snapshot has to be taken anew. Empty: from now.
+    """
+    snapshot: _builtins.bool
+    """True: first send the tasks that match now and have not ended, at most
+    100,000.
+    """
+    def __init__(
+        self,
+        *,
+        filter: _builtins.str | None = ...,
+        resume_token: _builtins.str | None = ...,
+        snapshot: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "resume_token", b"resume_token", "snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchTasksRequest: _TypeAlias = WatchTasksRequest  # noqa: Y015
+
+@_typing.final
+class WatchTasksResponse(_message.Message):
+    """Response of WatchTasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASKS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_END_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Where to resume after this message. Empty within a snapshot, and where an
+    earlier token still holds: the newest that came counts.
+    """
+    @_builtins.property
+    def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]:
+        """Tasks as they are now, BASIC view: those of the snapshot, or those of which
+        events may have been missed. At most 100 and about 256 KiB. Of what was sent
+        before about one of them, the newest counts.
+        """
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskEvent]:
+        """State changes, cancellations, progress and gaps, in order within a task: at
+        most 100 and about 256 KiB. Not in a message with `tasks`.
+        """
+
+    @_builtins.property
+    def snapshot_end(self) -> Global___SnapshotEnd:
+        """Set once the snapshot is complete; what follows is news."""
+
+    @_builtins.property
+    def heartbeat(self) -> _common_pb2.Heartbeat:
+        """Set where nothing came for 10 s, and at the start where nothing else comes."""
+
+    def __init__(
+        self,
+        *,
+        tasks: _abc.Iterable[_task_pb2.Task] | None = ...,
+        events: _abc.Iterable[_task_pb2.TaskEvent] | None = ...,
+        snapshot_end: Global___SnapshotEnd | None = ...,
+        heartbeat: _common_pb2.Heartbeat | None = ...,
+        resume_token: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat", b"heartbeat", "snapshot_end", b"snapshot_end"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "heartbeat", b"heartbeat", "resume_token", b"resume_token", "snapshot_end", b"snapshot_end", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchTasksResponse: _TypeAlias = WatchTasksResponse  # noqa: Y015
+
+@_typing.final
+class SnapshotEnd(_message.Message):
+    """Marks the end of a snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_COUNT_FIELD_NUMBER: _builtins.int
+    task_count: _builtins.int
+    """Tasks sent."""
+    def __init__(
+        self,
+        *,
+        task_count: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_count", b"task_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotEnd: _TypeAlias = SnapshotEnd  # noqa: Y015
 
 @_typing.final
 class ListTaskEventsRequest(_message.Message):

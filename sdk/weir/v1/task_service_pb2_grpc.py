@@ -80,6 +80,11 @@ class TaskServiceStub:
                 request_serializer=weir_dot_v1_dot_task__service__pb2.WatchTaskRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_task__service__pb2.WatchTaskResponse.FromString,
                 _registered_method=True)
+        self.WatchTasks = channel.unary_stream(
+                '/weir.v1.TaskService/WatchTasks',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.WatchTasksRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.WatchTasksResponse.FromString,
+                _registered_method=True)
         self.ListTaskEvents = channel.unary_unary(
                 '/weir.v1.TaskService/ListTaskEvents',
                 request_serializer=weir_dot_v1_dot_task__service__pb2.ListTaskEventsRequest.SerializeToString,
@@ -207,7 +212,27 @@ class TaskServiceServicer:
 
     def WatchTask(self, request, context):
         """Follows one task: all its events from `from_seq` on, each once, in order,
-        history and live alike. Ends with OK after the terminal event.
+        history and live alike. However slowly it is read, nothing is left out and
+        nothing is merged, progress included: what a server does not keep in memory
+        for a slow reader, it reads back from history. Ends with OK after the
+        terminal event; NOT_FOUND once the task was removed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchTasks(self, request, context):
+        """Follows all tasks that match a filter, those submitted later included: how
+        they change state, are cancelled, and come on; not their log lines. A change
+        is sent where the task matches before or after it. Has no end.
+
+        Order holds within a task. Each change comes as an event, once, as a rule.
+        Where events may have been missed (after a resume, because a notice was
+        lost, or because the reader was too slow) the task itself comes instead, as
+        it is now: no change remains unknown for more than 5 s, but those that came
+        in between may. Such a task comes whatever state it is in by then, and may
+        be known already. Progress is merged: a newer one replaces one that was not
+        sent yet, and what was missed is not made up for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -341,6 +366,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.WatchTask,
                     request_deserializer=weir_dot_v1_dot_task__service__pb2.WatchTaskRequest.FromString,
                     response_serializer=weir_dot_v1_dot_task__service__pb2.WatchTaskResponse.SerializeToString,
+            ),
+            'WatchTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTasks,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.WatchTasksRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.WatchTasksResponse.SerializeToString,
             ),
             'ListTaskEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTaskEvents,
@@ -642,6 +672,33 @@ class TaskService:
             '/weir.v1.TaskService/WatchTask',
             weir_dot_v1_dot_task__service__pb2.WatchTaskRequest.SerializeToString,
             weir_dot_v1_dot_task__service__pb2.WatchTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/weir.v1.TaskService/WatchTasks',
+            weir_dot_v1_dot_task__service__pb2.WatchTasksRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.WatchTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -64,7 +64,23 @@ class TaskServiceStub:
     """
     WatchTask: _grpc.UnaryStreamMultiCallable[_task_service_pb2.WatchTaskRequest, _task_service_pb2.WatchTaskResponse]
     """Follows one task: all its events from `from_seq` on, each once, in order,
-    history and live alike. Ends with OK after the terminal event.
+    history and live alike. However slowly it is read, nothing is left out and
+    nothing is merged, progress included: what a server does not keep in memory
+    for a slow reader, it reads back from history. Ends with OK after the
+    terminal event; NOT_FOUND once the task was removed.
+    """
+    WatchTasks: _grpc.UnaryStreamMultiCallable[_task_service_pb2.WatchTasksRequest, _task_service_pb2.WatchTasksResponse]
+    """Follows all tasks that match a filter, those submitted later included: how
+    they change state, are cancelled, and come on; not their log lines. A change
+    is sent where the task matches before or after it. Has no end.
+
+    Order holds within a task. Each change comes as an event, once, as a rule.
+    Where events may have been missed (after a resume, because a notice was
+    lost, or because the reader was too slow) the task itself comes instead, as
+    it is now: no change remains unknown for more than 5 s, but those that came
+    in between may. Such a task comes whatever state it is in by then, and may
+    be known already. Progress is merged: a newer one replaces one that was not
+    sent yet, and what was missed is not made up for.
     """
     ListTaskEvents: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTaskEventsRequest, _task_service_pb2.ListTaskEventsResponse]
     """Reads a task's events in pages, both ways; the way to read its log."""
@@ -132,7 +148,23 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     WatchTask: _aio.UnaryStreamMultiCallable[_task_service_pb2.WatchTaskRequest, _task_service_pb2.WatchTaskResponse]  # type: ignore[assignment]
     """Follows one task: all its events from `from_seq` on, each once, in order,
-    history and live alike. Ends with OK after the terminal event.
+    history and live alike. However slowly it is read, nothing is left out and
+    nothing is merged, progress included: what a server does not keep in memory
+    for a slow reader, it reads back from history. Ends with OK after the
+    terminal event; NOT_FOUND once the task was removed.
+    """
+    WatchTasks: _aio.UnaryStreamMultiCallable[_task_service_pb2.WatchTasksRequest, _task_service_pb2.WatchTasksResponse]  # type: ignore[assignment]
+    """Follows all tasks that match a filter, those submitted later included: how
+    they change state, are cancelled, and come on; not their log lines. A change
+    is sent where the task matches before or after it. Has no end.
+
+    Order holds within a task. Each change comes as an event, once, as a rule.
+    Where events may have been missed (after a resume, because a notice was
+    lost, or because the reader was too slow) the task itself comes instead, as
+    it is now: no change remains unknown for more than 5 s, but those that came
+    in between may. Such a task comes whatever state it is in by then, and may
+    be known already. Progress is merged: a newer one replaces one that was not
+    sent yet, and what was missed is not made up for.
     """
     ListTaskEvents: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTaskEventsRequest, _task_service_pb2.ListTaskEventsResponse]  # type: ignore[assignment]
     """Reads a task's events in pages, both ways; the way to read its log."""
@@ -251,7 +283,29 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_task_service_pb2.WatchTaskResponse], _abc.AsyncIterator[_task_service_pb2.WatchTaskResponse]]:
         """Follows one task: all its events from `from_seq` on, each once, in order,
-        history and live alike. Ends with OK after the terminal event.
+        history and live alike. However slowly it is read, nothing is left out and
+        nothing is merged, progress included: what a server does not keep in memory
+        for a slow reader, it reads back from history. Ends with OK after the
+        terminal event; NOT_FOUND once the task was removed.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchTasks(
+        self,
+        request: _task_service_pb2.WatchTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_task_service_pb2.WatchTasksResponse], _abc.AsyncIterator[_task_service_pb2.WatchTasksResponse]]:
+        """Follows all tasks that match a filter, those submitted later included: how
+        they change state, are cancelled, and come on; not their log lines. A change
+        is sent where the task matches before or after it. Has no end.
+
+        Order holds within a task. Each change comes as an event, once, as a rule.
+        Where events may have been missed (after a resume, because a notice was
+        lost, or because the reader was too slow) the task itself comes instead, as
+        it is now: no change remains unknown for more than 5 s, but those that came
+        in between may. Such a task comes whatever state it is in by then, and may
+        be known already. Progress is merged: a newer one replaces one that was not
+        sent yet, and what was missed is not made up for.
         """
 
     @_abc_1.abstractmethod

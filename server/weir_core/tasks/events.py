@@ -7,6 +7,7 @@ state. Numbers that were reserved and can't be accounted for become one gap.
 """
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -25,6 +26,10 @@ _LINES: Final = 50_000
 _TAIL_LINES: Final = 50
 _TAIL_BYTES: Final = 16_384
 _TEXT: Final = 16_384
+_CHUNK_EVENTS: Final = 500
+_CHUNK_BYTES: Final = 256 * 1024
+_STRETCH_EVENTS: Final = 100
+_STRETCH_BYTES: Final = 64 * 1024
 # Making one takes longer than a chunk. Each is used by the thread of the event loop alone.
 _COMPRESSOR: Final = zstandard.ZstdCompressor(level=3)
 _DECOMPRESSOR: Final = zstandard.ZstdDecompressor()
@@ -61,9 +66,29 @@ class Event:
         return self.kind is EventKind.STATE and self.body["to"] >= TaskState.SUCCEEDED
 
 
-def encode(events: list[Event]) -> bytes:
-    """Events as compressed JSON."""
-    return _COMPRESSOR.compress(dump(events))
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Stretch:
+    """Events of one task that follow each other, as many as one message holds: 100 and 64 KiB, or one."""
+
+    events: list[Event]
+    size: int
+    """Bytes as JSON."""
+
+    @property
+    def first_seq(self) -> int:
+        """The first number that it stands for."""
+        return self.events[0].first_seq
+
+    @property
+    def last_seq(self) -> int:
+        """The number of its last event."""
+        return self.events[-1].seq
+
+
+def encode(events: list[Event]) -> list[tuple[list[Event], bytes]]:
+    """Events in chunks for the archive, at most 500 and 256 KiB each: compressed JSON."""
+    chunks = _pack(events, _CHUNK_EVENTS, _CHUNK_BYTES)
+    return [(chunk, _COMPRESSOR.compress(text)) for chunk, text in chunks]
 
 
 def decode(chunk: bytes) -> list[Event]:
@@ -71,9 +96,10 @@ def decode(chunk: bytes) -> list[Event]:
     return load(_DECOMPRESSOR.decompress(chunk))
 
 
-def dump(events: list[Event]) -> bytes:
-    """Events as JSON."""
-    return orjson.dumps([[e.seq, e.attempt, micros(e.time), e.kind, e.body] for e in events])
+def dump(events: Iterable[Event]) -> list[tuple[Stretch, bytes]]:
+    """Events in stretches, with their JSON."""
+    packed = _pack(events, _STRETCH_EVENTS, _STRETCH_BYTES)
+    return [(Stretch(stretch, len(text)), text) for stretch, text in packed]
 
 
 def load(text: bytes) -> list[Event]:
@@ -82,6 +108,21 @@ def load(text: bytes) -> list[Event]:
         Event(seq, attempt, EPOCH + time * MICROSECOND, EventKind(kind), body)
         for seq, attempt, time, kind, body in orjson.loads(text)
     ]
+
+
+def _pack(events: Iterable[Event], most: int, size: int) -> Iterator[tuple[list[Event], bytes]]:
+    """Pieces of at most so many events and about so many bytes, or of one larger event."""
+    piece, texts, room = list[Event](), list[bytes](), size
+    for event in events:
+        text = orjson.dumps([event.seq, event.attempt, micros(event.time), event.kind, event.body])
+        if piece and (len(piece) == most or len(text) > room):
+            yield piece, b"[" + b",".join(texts) + b"]"
+            piece, texts, room = [], [], size
+        piece.append(event)
+        texts.append(text)
+        room -= len(text)
+    if piece:
+        yield piece, b"[" + b",".join(texts) + b"]"
 
 
 def state_body(

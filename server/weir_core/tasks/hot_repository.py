@@ -91,6 +91,7 @@ _SUCCEED = PreparedMany(
             output=_by_id("output", task.c.output, count),
             alarm_time=_by_id("alarm_time", task.c.alarm_time, count),
             end_time=bindparam("end_time", type_=task.c.end_time.type),
+            change_time=database_now(),
             failure=None,
             failure_kind=None,
             fingerprint=None,
@@ -168,17 +169,12 @@ async def _insert(tx: AsyncConnection, rows: list[dict[str, Any]]) -> set[UUID]:
     return {row.id for row in await prepared.rows(tx, **values)}
 
 
-async def insert_events(tx: AsyncConnection, chunks: dict[UUID, list[Event]]) -> None:
-    """Archive events, one chunk a task."""
+async def insert_events(tx: AsyncConnection, events: dict[UUID, list[Event]]) -> None:
+    """Archive events of some tasks."""
     rows = [
-        {
-            "task_id": task_id,
-            "from_seq": events[0].first_seq,
-            "to_seq": events[-1].seq,
-            "events": encode(events),
-        }
-        for task_id, events in chunks.items()
-        if events
+        {"task_id": task_id, "from_seq": chunk[0].first_seq, "to_seq": chunk[-1].seq, "events": text}
+        for task_id, added in events.items()
+        for chunk, text in encode(added)
     ]
     await _INSERT_EVENTS.run_many(tx, rows)
 
@@ -213,6 +209,7 @@ def _claim(types: tuple[tuple[str, int], ...], count: int) -> Any:
             (task.c.worker_id, worker_id),
             (task.c.claim_id, bindparam("claim", type_=task.c.claim_id.type)),
             (task.c.start_time, database_now()),
+            (task.c.change_time, database_now()),
         )
     )
 

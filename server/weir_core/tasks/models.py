@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, String, Table, text
 
 from weir_core.columns import TABLE, Blob, Json, Micros, Uuid, metadata, name_column
 from weir_core.idempotency import request_columns
@@ -34,6 +34,8 @@ task = Table(
     Column("crashes", Integer, nullable=False),
     Column("due_time", BigInteger, nullable=False),
     Column("hint_time", BigInteger, nullable=False),
+    # When it was made (by the clock of who made it), or changed its state or labels (by the database's).
+    Column("change_time", BigInteger, nullable=False, server_default=text("0")),
     # When a sweeper must look: at the deadline while it waits, at its removal once it has ended.
     Column("alarm_time", Micros),
     # The gates that it has passed and not left, and the one that it waits at.
@@ -77,6 +79,7 @@ task = Table(
     Index(None, "worker_id", "state"),
     Index(None, "claim_id"),
     Index(None, "alarm_time"),
+    Index(None, "change_time"),
     Index(None, "parked_on", "turn", "id"),
     Index(None, "key_gate", "state"),
     Index(None, "project", "id"),
@@ -119,6 +122,15 @@ task_event = Table(
     **TABLE,
 )
 
+
+# One row: the newest change of a task that was removed.
+task_horizon = Table(
+    "task_horizon",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("removed_time", BigInteger, nullable=False),
+    **TABLE,
+)
 
 task_label = Table(
     "task_label",

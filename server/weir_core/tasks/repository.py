@@ -9,7 +9,8 @@ from sqlalchemy import Column, ColumnElement, Row, delete, exists, func, insert,
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 
-from weir_core.columns import database_now, micros, now_plus
+from weir_core.columns import database_now, insert_new, micros, now_plus
+from weir_core.errors import NotFound
 from weir_core.fleet.models import WorkerState, worker
 from weir_core.ids import first_id
 from weir_core.principals import creator_of
@@ -32,6 +33,7 @@ from weir_core.tasks.models import (
     task,
     task_dependency,
     task_event,
+    task_horizon,
     task_label,
     task_stop,
 )
@@ -40,6 +42,8 @@ from weir_core.tasks.states import HELD, TERMINAL, Priority, TaskState
 # Between a task's id and its time of creation.
 _SLACK = timedelta(seconds=1)
 _CHUNKS = 16
+# Events that are enough for one read.
+_ENOUGH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,6 @@ class Head:
     state: TaskState
     attempt: int
     last_seq: int
-    cancelled: bool
 
 
 def task_of(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
@@ -208,13 +211,18 @@ async def inputs_of(tx: AsyncConnection, task_ids: list[UUID]) -> dict[UUID, Tas
 
 
 async def heads(tx: AsyncConnection, task_ids: list[UUID]) -> list[Head]:
-    """Where the events of some tasks are."""
-    columns = (task.c.id, task.c.state, task.c.attempt, task.c.last_seq, task.c.cancellation)
-    rows = await tx.execute(select(*columns).where(task.c.id.in_(task_ids)))
-    return [
-        Head(row.id, TaskState(row.state), row.attempt, row.last_seq, row.cancellation is not None)
-        for row in rows
-    ]
+    """Where the events of some tasks are; those that were removed are left out."""
+    columns = (task.c.id, task.c.state, task.c.attempt, task.c.last_seq)
+    query = select(*columns).where(task.c.id.in_(task_ids), task.c.is_delete.is_(False))
+    return [Head(row.id, TaskState(row.state), row.attempt, row.last_seq) for row in await tx.execute(query)]
+
+
+async def head(tx: AsyncConnection, task_id: UUID) -> Head:
+    """Where the events of a task are; NotFound."""
+    found = await heads(tx, [task_id])
+    if not found:
+        raise NotFound("task", task_id)
+    return found[0]
 
 
 async def fence(tx: AsyncConnection, task_id: UUID, number: int, *, cancelling: bool = False) -> None:
@@ -240,7 +248,8 @@ async def fence(tx: AsyncConnection, task_id: UUID, number: int, *, cancelling: 
 
 async def change(tx: AsyncConnection, task_id: UUID, values: dict[str, Any]) -> None:
     """Change a task that the transaction holds."""
-    await tx.execute(update(task).where(task.c.id == task_id).values(**values))
+    changed = {"change_time": database_now()} if "state" in values or "labels" in values else {}
+    await tx.execute(update(task).where(task.c.id == task_id).values(**values, **changed))
 
 
 async def end_attempt(
@@ -258,8 +267,8 @@ async def end_attempt(
     )
 
 
-async def read_events(tx: AsyncConnection, task_id: UUID, from_seq: int) -> list[Event]:
-    """Archived events from a number on, in order; some chunks at a time."""
+async def read_events(tx: AsyncConnection, task_id: UUID, from_seq: int) -> tuple[list[Event], bool]:
+    """Archived events from a number on, in order, some chunks at a time; True where these were all."""
     query = (
         select(task_event.c.events)
         .where(task_event.c.task_id == task_id, task_event.c.to_seq >= from_seq)
@@ -267,7 +276,12 @@ async def read_events(tx: AsyncConnection, task_id: UUID, from_seq: int) -> list
         .limit(_CHUNKS)
     )
     chunks = (await tx.execute(query)).scalars().all()
-    return [event for chunk in chunks for event in decode(chunk) if event.seq >= from_seq]
+    found: list[Event] = []
+    for place, chunk in enumerate(chunks, start=1):
+        found += [event for event in decode(chunk) if event.seq >= from_seq]
+        if len(found) >= _ENOUGH:
+            return found, place == len(chunks) < _CHUNKS
+    return found, len(chunks) < _CHUNKS
 
 
 async def read_events_back(tx: AsyncConnection, task_id: UUID, to_seq: int) -> list[Event]:
@@ -343,13 +357,20 @@ def new_row(values: dict[str, Any], due_time: datetime | None) -> dict[str, Any]
         "needed": False,
         "due_time": due,
         "hint_time": due,
+        "change_time": micros(values["create_time"]),
         "reserved_seq": 0,
         "is_delete": False,
     }
 
 
 async def remove(tx: AsyncConnection, task_ids: list[UUID]) -> None:
-    """Remove ended tasks with all that belongs to them."""
+    """Remove ended tasks with all that belongs to them; how far back they had changed is noted."""
+    newest = select(func.max(task.c.change_time)).where(task.c.id.in_(task_ids))
+    removed = (await tx.execute(newest)).scalar() or 0
+    await insert_new(tx, task_horizon, {"id": 1, "removed_time": removed})
+    await tx.execute(
+        update(task_horizon).where(task_horizon.c.removed_time < removed).values(removed_time=removed)
+    )
     for table, column in (
         (task_event, task_event.c.task_id),
         (attempt, attempt.c.task_id),

@@ -99,11 +99,12 @@ async def _change(tx: AsyncConnection, found: Task, wanted: Revision) -> Task:
         changed = change(changed, wanted)
     values: dict[str, Any] = {
         "turn": changed.priority.turn,
-        "labels": changed.labels,
         "start_after": changed.start_after,
         "deadline": changed.deadline,
         "alarm_time": changed.deadline,
     }
+    if changed.labels != found.labels:
+        values["labels"] = changed.labels
     await repository.change(tx, found.id, values)
     if "spec.labels" in made:
         await repository.set_labels(tx, found.id, changed.labels)

@@ -31,7 +31,7 @@ from weir_core.tasks.models import HELD, Task, task
 from weir_core.tasks.promotion import Promotion, hint_of
 from weir_core.tasks.reading import Reading
 from weir_core.tasks.states import TERMINAL, FailureKind, TaskState
-from weir_core.tasks.submitting import Made, NewTask, Stored, make, store, store_one
+from weir_core.tasks.submitting import Made, NewTask, Stored, first_event, make, store, store_one
 from weir_core.tasks.validation import check_input
 from weir_core.users.projects import Projects
 
@@ -169,9 +169,10 @@ class TaskService:
         return [results[place] for place in range(len(requests))]
 
     async def started(self, *stored: Stored) -> None:
-        """Tell queues of tasks that have been stored, and look again at what ended meanwhile."""
+        """Tell queues and watchers of tasks that have been stored, and look at what ended meanwhile."""
         new = [each.task for each in stored if each.created]
         await self._queue.hint([hint_of(task) for task in new if task.state is TaskState.QUEUED])
+        await self._promotion.announce({task.id: [first_event(task)] for task in new})
         if waiting := [task.id for task in new if task.depends_on and task.state is TaskState.PENDING]:
             await self._promotion.settle(waiting)
 

@@ -21,7 +21,7 @@ from weir_core.principals import Caller, creator_values
 from weir_core.tasks import gate_repository, hot_repository, repository, waiting_repository
 from weir_core.tasks.admission import Admission, key_of, waiting_values
 from weir_core.tasks.encoding import dump_concurrency, dump_dependencies, dump_limits
-from weir_core.tasks.events import EventKind, Numbering, state_body
+from weir_core.tasks.events import Event, EventKind, state_body
 from weir_core.tasks.gates import described
 from weir_core.tasks.models import Concurrency, Dependency, Limits, Task
 from weir_core.tasks.states import TERMINAL, OnConflict, Priority, TaskState
@@ -213,7 +213,7 @@ async def _insert(
     rows = [_row(task, key, others) for task, key in zip(tasks, keys, strict=True)]
     inserted = await hot_repository.insert_tasks(tx, rows)
     stored = [task for task in tasks if task.id in inserted]
-    await hot_repository.insert_events(tx, {task.id: first_event(task).events for task in stored})
+    await hot_repository.insert_events(tx, {task.id: [first_event(task)] for task in stored})
     for task in stored:
         open_ones = [each for each in task.depends_on if not _is_met(each, others)]
         if open_ones:
@@ -233,11 +233,9 @@ async def _repeated(tx: AsyncConnection, key: RequestKey | None) -> Stored | Wei
     return Stored(found[0], created=False)
 
 
-def first_event(task: Task) -> Numbering:
+def first_event(task: Task) -> Event:
     """The event that a task begins with."""
-    numbering = Numbering(0, 0)
-    numbering.add(EventKind.STATE, state_body(TaskState.NONE, task.state))
-    return numbering
+    return Event(1, 0, task.create_time, EventKind.STATE, state_body(TaskState.NONE, task.state))
 
 
 def _row(task: Task, key: RequestKey | None, others: dict[UUID, Task]) -> dict[str, Any]:

@@ -1,204 +1,261 @@
 """Watches: many watchers, one subscription a process.
 
-A watcher reads history first (archive, then the live stream), and then what is
-announced, as long as no number is missing; where one is, it reads history
-again. Its buffer is bounded: who is slow loses the buffer, not the events. Once
-a second one query asks for the state of all that is watched, so that a lost
-announcement costs no more than that.
+A watcher is a number: the next event that it has to be given. What is announced
+is kept for a moment, once for all watchers of a task; who wants a number that is
+not there reads history (archive, then live stream), once for all who want the
+same, a few at a time. So a slow watcher costs nothing while it does not read,
+and misses nothing when it does. Once a second one query asks for the state of
+all that is watched, so that a lost announcement costs no more than that, or, for
+what a worker has not archived yet, two seconds more.
 """
 
 import asyncio
 import logging
-from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Callable, Generator
+import time
+from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from redis.exceptions import RedisError
 
 from weir_core.db import Database
-from weir_core.errors import WeirError
-from weir_core.events import LiveEvents
+from weir_core.errors import NotFound, WeirError
+from weir_core.events import Announced, LiveEvents
 from weir_core.tasks import repository
-from weir_core.tasks.events import Event, EventKind, contiguous, gap_body
+from weir_core.tasks.changes import ChangeFeed
+from weir_core.tasks.events import Stretch, dump
+from weir_core.tasks.history import History
+from weir_core.tasks.recent import Recent
 from weir_core.tasks.repository import Head
 from weir_core.tasks.states import TERMINAL
 
 _log = logging.getLogger(__name__)
 
-_BUFFER: Final = 1000
+_RECENT_BYTES: Final = 16 * 1024 * 1024
+# History is read by so many at a time: the database serves calls besides.
+_READERS: Final = 4
 _POLL_SECONDS: Final = 1.0
-_QUIET_SECONDS: Final = 10.0
+_RECONNECT_SECONDS: Final = 0.2
+_QUIET_SECONDS: Final = 9.5
 _BATCH: Final = 500
+_NEVER: Final = 2**63
+_NOTHING: Final = Stretch([], 0)
 
 
 class _Watcher:
-    """What one watcher still has to be given."""
+    """One watcher: where it stands."""
+
+    __slots__ = ("behind", "next_seq", "served", "wake")
 
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
         self.behind = True
+        self.served = time.monotonic()
         self.wake = asyncio.Event()
-        self._buffer: deque[Event] = deque()
 
-    def offer(self, events: list[Event]) -> None:
-        """Take announced events; beyond the bound they are read from history later."""
-        if len(self._buffer) + len(events) > _BUFFER:
-            self.fall_behind()
-            return
-        self._buffer.extend(events)
-        self.wake.set()
 
-    def fall_behind(self) -> None:
-        """Read history again."""
-        self._buffer.clear()
-        self.behind = True
-        self.wake.set()
+class _Topic:
+    """A watched task: what is known of it."""
 
-    def take(self) -> list[Event]:
-        """The buffered events that follow without a hole; behind, where there is one."""
-        buffered = list(self._buffer)
-        self._buffer.clear()
-        events = contiguous(buffered, self.next_seq)
-        last = events[-1].seq if events else self.next_seq - 1
-        if buffered and buffered[-1].seq > last:
-            self.behind = True
-        return events
+    def __init__(self, task_id: UUID) -> None:
+        self.id = task_id
+        self.watchers: set[_Watcher] = set()
+        self.reads: dict[int, asyncio.Task[tuple[Stretch, bool]]] = {}
+        self.known_seq = 0
+        self.attempt = 0
+        self.head: Head | None = None
+        self.ended = False
+        self.removed = False
+
+    def hear(self, stretch: Stretch) -> None:
+        """Take note of announced events."""
+        last = stretch.events[-1]
+        self.attempt = max(self.attempt, last.attempt)
+        self.known_seq = max(self.known_seq, last.seq)
+        self.ended = self.ended or last.is_last
+        self.wake()
+
+    def look(self, head: Head) -> None:
+        """Take note of what the database says."""
+        self.head = head
+        self.attempt = max(self.attempt, head.attempt)
+        self.known_seq = max(self.known_seq, head.last_seq)
+        self.ended = self.ended or head.state in TERMINAL
+
+    def wake(self) -> None:
+        """Let all watchers look."""
+        for watcher in self.watchers:
+            watcher.wake.set()
+
+    def wake_some(self) -> None:
+        """Let those look that have something to come, or had nothing for long."""
+        quiet = time.monotonic() - _QUIET_SECONDS
+        for watcher in self.watchers:
+            if self.ended or self.removed or watcher.next_seq <= self.known_seq or watcher.served < quiet:
+                watcher.wake.set()
+
+    def is_over(self, next_seq: int) -> bool:
+        """True where the task has ended before that event."""
+        return self.head is not None and self.head.state in TERMINAL and self.head.last_seq < next_seq
 
 
 class WatchHub:
-    """The watchers of one process."""
+    """The watchers of tasks in one process; what changes is handed to those of many tasks as well."""
 
-    def __init__(self, db: Database, live: LiveEvents) -> None:
+    def __init__(self, db: Database, live: LiveEvents, history: History, feed: ChangeFeed) -> None:
         self._db = db
         self._live = live
-        self._watchers: defaultdict[UUID, set[_Watcher]] = defaultdict(set)
+        self._history = history
+        self._feed = feed
+        self._topics: dict[bytes, _Topic] = {}
+        self._recent = Recent(_RECENT_BYTES)
+        self._readers = asyncio.Semaphore(_READERS)
 
     async def run(self) -> None:
         """Serve the watchers; until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
+            group.create_task(self._feed.run())
             group.create_task(self._poll())
 
-    async def watch(self, task_id: UUID, from_seq: int) -> AsyncGenerator[list[Event]]:
-        """All events from a number on, in order; an empty list where nothing came for 10 s.
+    async def watch(self, task_id: UUID, from_seq: int) -> AsyncGenerator[Stretch]:
+        """All events from a number on, in order; an empty stretch where there is nothing for the moment.
 
-        Ends after the task's last event.
+        Ends after the task's last event. NotFound once the task was removed.
         """
-        with self._watching(task_id, max(from_seq, 1)) as watcher:
+        with self._watching(task_id, max(from_seq, 1)) as (topic, watcher):
             while True:
                 watcher.wake.clear()
-                events = await self._next(task_id, watcher)
-                if events:
-                    watcher.next_seq = events[-1].seq + 1
-                    yield events
-                    if events[-1].is_last:
+                stretch = await self._next(topic, watcher)
+                watcher.served = time.monotonic()
+                if stretch.events:
+                    watcher.next_seq = stretch.last_seq + 1
+                    yield stretch
+                    if stretch.events[-1].is_last:
                         return
                 elif not watcher.behind:
-                    if await self._ended(task_id, watcher.next_seq):
+                    if topic.is_over(watcher.next_seq):
                         return
-                    if not await _woken(watcher, _QUIET_SECONDS):
-                        yield []
+                    yield _NOTHING
+                    await watcher.wake.wait()
 
-    async def wait(self, task_id: UUID, seconds: float, done: Callable[[Head], bool]) -> None:
-        """Return when the task's head is as wanted, or the time is over."""
-        with self._watching(task_id, 1) as watcher:
+    async def wait_ended(self, task_id: UUID, seconds: float) -> None:
+        """Return when the task has ended, or the time is over. NotFound."""
+        with self._watching(task_id, _NEVER) as (topic, watcher):
             try:
                 async with asyncio.timeout(seconds):
-                    while not done(await self._head(task_id)):
+                    if topic.head is None:
+                        async with self._readers, self._db.read() as tx:
+                            topic.look(await repository.head(tx, task_id))
+                    while not topic.ended and not topic.removed:
                         watcher.wake.clear()
-                        await _woken(watcher, _POLL_SECONDS)
+                        await watcher.wake.wait()
             except TimeoutError:
                 return
 
     @contextmanager
-    def _watching(self, task_id: UUID, from_seq: int) -> Generator[_Watcher]:
+    def _watching(self, task_id: UUID, from_seq: int) -> Generator[tuple[_Topic, _Watcher]]:
+        name = str(task_id).encode()
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = _Topic(task_id)
         watcher = _Watcher(from_seq)
-        self._watchers[task_id].add(watcher)
+        topic.watchers.add(watcher)
         try:
-            yield watcher
+            yield topic, watcher
         finally:
-            self._watchers[task_id].discard(watcher)
-            if not self._watchers[task_id]:
-                del self._watchers[task_id]
+            topic.watchers.discard(watcher)
+            if not topic.watchers:
+                del self._topics[name]
 
-    async def _next(self, task_id: UUID, watcher: _Watcher) -> list[Event]:
-        if not watcher.behind:
-            return watcher.take()
-        watcher.behind = False
-        events = await self._archived(task_id, watcher.next_seq)
-        if not events:
-            events = await self._running(task_id, watcher.next_seq)
-        # There may be more history than one read gives.
-        watcher.behind = watcher.behind or bool(events)
-        return events
+    async def _next(self, topic: _Topic, watcher: _Watcher) -> Stretch:
+        """What follows; empty where nothing is to be had now."""
+        recent = self._recent.get(topic.id, watcher.next_seq)
+        if recent is not None:
+            if len(topic.watchers) == 1:
+                self._recent.drop(topic.id, watcher.next_seq)
+            return recent
+        if topic.removed:
+            raise NotFound("task", topic.id)
+        if not watcher.behind and topic.known_seq < watcher.next_seq:
+            return _NOTHING
+        stretch, whole = await self._read(topic, watcher.next_seq)
+        watcher.behind = not whole
+        return stretch
 
-    async def _archived(self, task_id: UUID, from_seq: int) -> list[Event]:
-        async with self._db.read() as tx:
-            events = await repository.read_events(tx, task_id, from_seq)
-        if events and events[0].first_seq > from_seq:
-            body = gap_body(from_seq, events[0].first_seq - 1, "retention")
-            gap = Event(events[0].first_seq - 1, 0, datetime.now(UTC), EventKind.GAP, body)
-            return [gap, *contiguous(events, events[0].first_seq)]
-        return contiguous(events, from_seq)
+    async def _read(self, topic: _Topic, from_seq: int) -> tuple[Stretch, bool]:
+        """Read history, once for all who want the same."""
+        reading = topic.reads.get(from_seq)
+        if reading is None:
+            reading = topic.reads[from_seq] = asyncio.create_task(self._history_of(topic, from_seq))
+            reading.add_done_callback(lambda done: _read(topic, from_seq, done))
+        # One watcher's end must not fail the others.
+        return await asyncio.shield(reading)
 
-    async def _running(self, task_id: UUID, from_seq: int) -> list[Event]:
-        head = await self._head(task_id)
-        if head.attempt == 0 or head.state in TERMINAL:
-            return []
-        try:
-            return contiguous(await self._live.read(task_id, head.attempt, from_seq), from_seq)
-        except (RedisError, OSError):
-            return []
-
-    async def _head(self, task_id: UUID) -> Head:
-        async with self._db.read() as tx:
-            return (await repository.heads(tx, [task_id]))[0]
-
-    async def _ended(self, task_id: UUID, next_seq: int) -> bool:
-        if next_seq == 1:
-            return False
-        head = await self._head(task_id)
-        return head.state in TERMINAL and head.last_seq < next_seq
+    async def _history_of(self, topic: _Topic, from_seq: int) -> tuple[Stretch, bool]:
+        async with self._readers:
+            found = await self._history.read(topic.id, from_seq)
+        topic.look(found.head)
+        stretches = [stretch for stretch, _ in dump(found.events)]
+        if not stretches:
+            return _NOTHING, found.whole
+        topic.known_seq = max(topic.known_seq, stretches[-1].last_seq)
+        for stretch in stretches[1:]:
+            self._recent.put(topic.id, stretch)
+        return stretches[0], found.whole
 
     async def _listen(self) -> None:
         while True:
             try:
-                async for task_id, events in self._live.announcements():
-                    for watcher in self._watchers.get(task_id, ()):
-                        watcher.offer(events)
+                async for announced in self._live.announcements():
+                    self._hear(announced)
             except (RedisError, OSError) as error:
                 _log.warning("live events stopped, watchers read the archive: %s", error)
-            for watchers in self._watchers.values():
-                for watcher in watchers:
-                    watcher.fall_behind()
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+    def _hear(self, announced: Announced) -> None:
+        topic = self._topics.get(announced.name)
+        changes = self._feed.watched and announced.changes
+        if topic is None and not changes:
+            return
+        try:
+            stretch = announced.stretch()
+        except (ValueError, TypeError):
+            _log.warning("an announcement is not Weir's and was passed over")
+            return
+        if not stretch.events:
+            return
+        if changes:
+            self._feed.hear(UUID(announced.name.decode()), stretch.events)
+        # An older attempt is a worker's that has lost its lease and does not know.
+        if topic is not None and stretch.events[-1].attempt >= topic.attempt:
+            self._recent.put(topic.id, stretch)
+            topic.hear(stretch)
 
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(_POLL_SECONDS)
-            watched = list(self._watchers)
+            watched = list(self._topics.values())
             try:
                 for start in range(0, len(watched), _BATCH):
-                    async with self._db.read() as tx:
-                        heads = await repository.heads(tx, watched[start : start + _BATCH])
-                    self._compare(heads)
+                    await self._look(watched[start : start + _BATCH])
             except WeirError as error:
                 _log.warning("watchers wait: %s", error)
+            for topic in watched:
+                topic.wake_some()
 
-    def _compare(self, heads: list[Head]) -> None:
-        for head in heads:
-            for watcher in self._watchers.get(head.id, ()):
-                if head.last_seq >= watcher.next_seq:
-                    watcher.fall_behind()
+    async def _look(self, topics: list[_Topic]) -> None:
+        async with self._db.read() as tx:
+            heads = {head.id: head for head in await repository.heads(tx, [topic.id for topic in topics])}
+        for topic in topics:
+            if head := heads.get(topic.id):
+                topic.look(head)
+            else:
+                topic.removed = True
 
 
-async def _woken(watcher: _Watcher, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await watcher.wake.wait()
-    except TimeoutError:
-        return False
-    return True
+def _read(topic: _Topic, from_seq: int, done: asyncio.Task[tuple[Stretch, bool]]) -> None:
+    topic.reads.pop(from_seq, None)
+    if not done.cancelled():
+        done.exception()

@@ -6,14 +6,17 @@ A stream's access token may run out; its session, key or rights may not end.
 import asyncio
 import logging
 from typing import Final
+from uuid import UUID
 
 from weir_core.errors import Draining, PermissionMissing, Unauthenticated, WeirError
+from weir_core.principals import Caller
 from weir_core.users.authentication import Authenticator
 from weir_server.interceptors.call import Call, Proceed
 from weir_server.interceptors.permission import Permission
 
 # Every 2 s at the latest, with the age of what the authenticator remembers.
 _SECONDS: Final = 0.5
+_AT_A_TIME: Final = 200
 
 _log = logging.getLogger(__name__)
 
@@ -45,17 +48,34 @@ class OpenStreams:
         """Look at all open streams again and again."""
         while True:
             await asyncio.sleep(_SECONDS)
-            for call in list(self._open):
-                await self._look(call)
+            found: dict[UUID | str, Caller | WeirError] = {}
+            for number, call in enumerate(list(self._open)):
+                if call.caller is not None:
+                    await self._look(call, call.caller, found)
+                if number % _AT_A_TIME == 0:
+                    # Thousands in one go would hold all other calls up.
+                    await asyncio.sleep(0)
 
-    async def _look(self, call: Call) -> None:
-        if call.caller is None:
-            return
+    async def _look(self, call: Call, caller: Caller, found: dict[UUID | str, Caller | WeirError]) -> None:
+        """Look at one; who calls by the same session or key is looked up once a round."""
+        authorization = call.metadata.get("authorization", "")
+        place = caller.session_id or authorization
         try:
-            call.caller = await self._authenticator.again(call.caller, call.metadata.get("authorization", ""))
-            self._permission.recheck(call, call.caller)
+            if place not in found:
+                found[place] = await self._again(caller, authorization)
+            now = found[place]
+            if isinstance(now, WeirError):
+                raise now
+            call.caller = now
+            self._permission.recheck(call, now)
         except (Unauthenticated, PermissionMissing) as error:
             call.end(error)
         except WeirError as error:
             # A database that is away says nothing about rights; the stream has its own ways to fail.
             _log.debug("an open stream could not be looked at: %s", error)
+
+    async def _again(self, caller: Caller, authorization: str) -> Caller | WeirError:
+        try:
+            return await self._authenticator.again(caller, authorization)
+        except WeirError as error:
+            return error

@@ -1,5 +1,6 @@
 """TaskService: read the request, call the domain, convert, return."""
 
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from google.rpc import status_pb2
 from weir.v1 import common_pb2, task_pb2, task_service_pb2_grpc
 from weir.v1 import task_service_pb2 as pb
 from weir_core import logs
-from weir_core.errors import InvalidArgument, WeirError
+from weir_core.errors import InvalidArgument, PageTokenInvalid, PositionExpired, WeirError
 from weir_core.filtering import parse, to_sql
 from weir_core.ids import parse_id
 from weir_core.paging import fitting
@@ -22,12 +23,15 @@ from weir_core.runtime import Runtime
 from weir_core.tasks.explaining import Explaining
 from weir_core.tasks.history import EventFilter
 from weir_core.tasks.revising import Revising
+from weir_core.tasks.selection import selection
 from weir_core.tasks.service import FILTERS, Request, Submitted
 from weir_core.tasks.states import TERMINAL
 from weir_server.interceptors.authentication import caller, stands_on
 from weir_server.interceptors.validation import Validation
 from weir_server.rpc import convert_tasks
+from weir_server.rpc.change_messages import change_messages
 from weir_server.rpc.convert import span, timestamp
+from weir_server.rpc.event_messages import EventMessages
 from weir_server.rpc.schedule_calls import ScheduleCalls
 from weir_server.rpc.status import answer_to
 
@@ -46,6 +50,8 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._explaining = Explaining(runtime.db, runtime.tasks)
         self._fleet = runtime.fleet
         self._hub = runtime.hub
+        self._feed = runtime.feed
+        self._messages = EventMessages()
         self._history = runtime.history
         self._pages = runtime.pages
         self._validation = validation
@@ -82,7 +88,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         found = await self._tasks.get(caller(), task_id, full=full)
         wait = span(request, "wait")
         if wait and found.state not in TERMINAL:
-            await self._hub.wait(task_id, wait.total_seconds(), lambda head: head.state in TERMINAL)
+            await self._hub.wait_ended(task_id, wait.total_seconds())
             found = await self._tasks.get(caller(), task_id, full=full)
         return pb.GetTaskResponse(task=convert_tasks.task(found, full=full))
 
@@ -101,7 +107,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         found = await self._stopping.cancel(caller(), task_id, request.reason, span(request, "grace"))
         wait = span(request, "wait")
         if wait and found.state not in TERMINAL:
-            await self._hub.wait(task_id, wait.total_seconds(), lambda head: head.state in TERMINAL)
+            await self._hub.wait_ended(task_id, wait.total_seconds())
             found = await self._tasks.get(caller(), task_id, full=False)
         return pb.CancelTaskResponse(
             cancellation=convert_tasks.cancellation(found), state=task_pb2.TaskState.ValueType(found.state)
@@ -144,17 +150,33 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         stands_on((await self._tasks.get(caller(), task_id, full=False)).project)
         wanted = _filter(request)
         through, sent = max(request.from_seq, 1) - 1, time.monotonic()
-        async with aclosing(self._hub.watch(task_id, request.from_seq)) as batches:
-            async for events in batches:
-                for event in events:
-                    through = event.seq
-                    if wanted.passes(event) or event.is_last:
-                        yield pb.WatchTaskResponse(
-                            event=convert_tasks.event(task_id, event), through_seq=through
-                        )
-                        sent = time.monotonic()
-                if time.monotonic() - sent > _QUIET_SECONDS:
-                    yield pb.WatchTaskResponse(heartbeat=_heartbeat(), through_seq=through)
+        async with aclosing(self._hub.watch(task_id, request.from_seq)) as stretches:
+            async for stretch in stretches:
+                through = stretch.last_seq if stretch.events else through
+                message = self._messages.message(task_id, stretch, wanted)
+                if message is None and time.monotonic() - sent > _QUIET_SECONDS:
+                    message = pb.WatchTaskResponse(heartbeat=_heartbeat(), through_seq=through)
+                if message is not None:
+                    yield message
+                    sent = time.monotonic()
+
+    async def WatchTasks(
+        self, request: pb.WatchTasksRequest, context: Any
+    ) -> AsyncGenerator[pb.WatchTasksResponse]:
+        wanted = selection(request.filter)
+        scope = f"WatchTasks {caller().principal.id} {request.filter}"
+        since = self._position(request.resume_token, scope)
+        # The first message comes at once: it brings the place to resume.
+        sent = -math.inf
+        async with aclosing(self._feed.watch(wanted, caller, since, snapshot=request.snapshot)) as batches:
+            async for batch in batches:
+                messages = change_messages(batch)
+                if not messages and time.monotonic() - sent > _QUIET_SECONDS:
+                    messages = [pb.WatchTasksResponse(heartbeat=_heartbeat())]
+                if messages and batch.since is not None:
+                    messages[-1].resume_token = self._pages.make([batch.since], scope)
+                for message in messages:
+                    yield message
                     sent = time.monotonic()
 
     async def ListTaskEvents(
@@ -219,6 +241,12 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.PreviewScheduleRequest, context: Any
     ) -> pb.PreviewScheduleResponse:
         return await self._schedules.preview(request)
+
+    def _position(self, token: str, scope: str) -> int | None:
+        try:
+            return self._pages.read(token, scope)[0] if token else None
+        except PageTokenInvalid:
+            raise PositionExpired("resume_token is foreign or too old; take a snapshot anew") from None
 
     async def _request(self, request: pb.SubmitTaskRequest) -> Request:
         kind = await self._tasks.newest_type(request.spec.type)

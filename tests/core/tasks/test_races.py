@@ -68,8 +68,8 @@ class TestTwoSweepers:
 
 class TestLostWorkersEvents:
     async def shown(self, engine: Engine, claimed: Claimed, into: list[Event]) -> None:
-        async for events in engine.runtime.hub.watch(claimed.task.id, 1):
-            into += events
+        async for stretch in engine.runtime.hub.watch(claimed.task.id, 1):
+            into += stretch.events
 
     async def test_p02_what_it_sends_after_the_takeover_reaches_no_watcher(self, engine: Engine):
         claimed = await engine.claimed(await engine.worker())
