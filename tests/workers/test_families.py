@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.fixtures.scheduling import administrator
 from tests.fixtures.workers import Fleet
 from weir_core.tasks.models import Task
 from weir_core.tasks.states import TaskState
@@ -25,6 +26,7 @@ async def told(fleet: Fleet, kind: str, **given: Any) -> tuple[Task, dict[str, A
 @pytest.fixture
 async def one_slot(fleet: Fleet) -> Fleet:
     """A worker that can do one thing at a time."""
+    fleet.engine.caller = await administrator(fleet.engine.runtime)
     await fleet.worker(PACKS, WEIR_SLOTS="1")
     return fleet
 

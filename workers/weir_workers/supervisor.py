@@ -380,8 +380,8 @@ class Supervisor:
 
     async def _watch_stall(self, running: Running, limit: timedelta) -> None:
         seconds = limit.total_seconds()
-        while running.waits or (left := running.heard + seconds - time.monotonic()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(seconds if running.waits else left)
+        while (left := seconds if running.waits else running.heard + seconds - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
         message = f"no progress and no log line for {limit}"
         await self._stop_failed(running, timed_out(TimeoutKind.STALL, message, limit))
 

@@ -5,12 +5,20 @@ from dataclasses import replace
 import pytest
 
 from tests.fixtures.engine import Engine
-from weir_core.errors import NotFound
+from tests.fixtures.scheduling import administrator
+from weir_core.errors import NotFound, StateConflict
+from weir_core.ids import new_id
 from weir_core.tasks.asking import NewChild
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.models import Task
 
 CHILD = NewChild("a", "probe.echo", {"text": "hi"})
+
+
+@pytest.fixture(autouse=True)
+async def somebody(engine: Engine):
+    """A child is made in the name of a user who is there."""
+    engine.caller = await administrator(engine.runtime)
 
 
 async def asks_in_vain(engine: Engine, held: Task) -> None:
@@ -46,3 +54,10 @@ async def test_a_key_makes_one_child_over_all_attempts(engine: Engine):
     other = await engine.runtime.asking.submit(held, replace(CHILD, key="b"))
     assert other != first
     assert await engine.runtime.asking.gone_or_ended([first, other]) == set()
+
+
+async def test_p13_nothing_is_made_in_the_name_of_who_was_disabled(engine: Engine):
+    held = (await engine.claimed(await engine.worker())).task
+    nobody = replace(held, creator=replace(held.creator, id=new_id()))
+    with pytest.raises(StateConflict, match="was disabled or deleted"):
+        await engine.runtime.asking.submit(nobody, CHILD)

@@ -2,6 +2,10 @@
 
 import asyncio
 
+import pytest
+
+from tests.fixtures.engine import Engine
+from tests.fixtures.scheduling import administrator
 from tests.fixtures.workers import SECONDS, Fleet
 from weir_core.paging import Page
 from weir_core.tasks.models import Task
@@ -9,6 +13,12 @@ from weir_core.tasks.states import FailureKind, TaskState
 
 PACKS = "builtin,tests.packs.probes"
 FAILED = 'type = "probe.fail" AND state = FAILED'
+
+
+@pytest.fixture(autouse=True)
+async def somebody(engine: Engine):
+    """It is done in the name of a user who is there."""
+    engine.caller = await administrator(engine.runtime)
 
 
 async def made_anew(fleet: Fleet) -> list[Task]:

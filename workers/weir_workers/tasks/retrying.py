@@ -34,21 +34,27 @@ class RetryOutput(BaseModel):
     )
 
 
+class Kept(BaseModel):
+    """How far an attempt has come."""
+
+    last: UUID | None = None
+    done: RetryOutput = Field(default_factory=RetryOutput)
+
+
 @task(RETRY_TASK, version=1, permission="tasks.submit", retry=Retry(max_attempts=5))
 async def retry_tasks(asked: RetryInput, ctx: Context) -> RetryOutput:
     """Submit anew all failed and cancelled tasks that match a filter, newest first."""
     runtime: Runtime = ctx.resources
     bulk_id = UUID(ctx.task_id)
-    done = RetryOutput.model_validate((ctx.last_checkpoint or {}).get("done", {}))
-    last = (ctx.last_checkpoint or {}).get("last")
-    after = UUID(last) if last else None
+    kept = Kept.model_validate(ctx.last_checkpoint or {})
+    done = kept.done
     # A portion takes a second at the rate that is wanted; what is slow by itself does not wait.
     portion = max(1, asked.max_per_minute // _PER_SECOND_PORTION)
     begun, before = time.monotonic(), done.submitted + done.refused
     try:
-        async for retried in runtime.retrying.run(bulk_id, asked.filter, after, portion):
+        async for retried in runtime.retrying.run(bulk_id, asked.filter, kept.last, portion):
             _count(done, retried)
-            await ctx.checkpoint({"last": retried[-1].old_id, "done": done})
+            await ctx.checkpoint(Kept(last=retried[-1].old_id, done=done))
             ctx.progress(done.submitted + done.refused, unit="tasks")
             due = begun + (done.submitted + done.refused - before) * 60 / asked.max_per_minute
             await asyncio.sleep(max(0.0, due - time.monotonic()))
