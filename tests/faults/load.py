@@ -13,11 +13,13 @@ from tests.faults.books import seen
 from tests.faults.history import Answer, Listing, Submit, Watch
 from tests.faults.site import Site
 from weir.errors import CallError
+from weir.types import MissedPolicy, OverlapPolicy, TaskSpec, Timing
 
 _CALL = 10.0
 _PAUSE = 0.3
 _AT_ONCE = 100
 _PAGE = 20
+_LAST = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Load:
         try:
             yield
             self.all_made.set()
-            await asyncio.gather(*watchers)
+            await _done(watchers)
         finally:
             for each in (*watchers, *listers):
                 each.cancel()
@@ -137,6 +139,26 @@ class Load:
         """A client of either server."""
         return self.site.chance.choice(self.site.clients)
 
+    async def tick(self, seconds: float) -> None:
+        """Let a schedule fire each second for so long, and wait until it has."""
+        name = f"tick-{self.name}"
+        made = None
+        while made is None:
+            timing = Timing()
+            timing.interval.FromSeconds(1)
+            timing.end_time.FromSeconds(int(time.time() + seconds))
+            create = self.client().tasks.create_schedule(
+                name=name,
+                timing=timing,
+                task=TaskSpec(type="fault.work"),
+                overlap=OverlapPolicy.OVERLAP_POLICY_ALLOW,
+                missed=MissedPolicy.MISSED_POLICY_ALL,
+            )
+            made = await self.call("CreateSchedule", create)
+            # A call without an answer may have made it: the next one takes another name.
+            name += "-again"
+        await asyncio.sleep(seconds)
+
     async def _watcher(self, number: int) -> None:
         for _ in range(self.plan.watches):
             task_id = await self._next_task()
@@ -187,3 +209,12 @@ class Load:
         async for page in self.client().tasks.list_tasks(page_size=_PAGE).pages():
             found += [task.id for task in page.tasks]
         return found
+
+
+async def _done(watchers: list[asyncio.Task[None]]) -> None:
+    """Wait for them, but not for ever: the history then has a watch that was never told the end."""
+    if not watchers:
+        return
+    done, _ = await asyncio.wait(watchers, timeout=_LAST)
+    for watcher in done:
+        watcher.result()
