@@ -6,6 +6,7 @@ from typing import Any
 from tests.faults.judging import Asked
 from tests.faults.report import Report
 from tests.faults.scenarios.crowd import crowd, repeats
+from tests.faults.scenarios.planted import planted
 from tests.faults.scenarios.single import alone, frozen_database, frozen_worker
 
 Scenario = Callable[[Asked], Coroutine[Any, Any, list[Report]]]
@@ -15,5 +16,6 @@ SCENARIOS: dict[str, Scenario] = {
     "crowd": crowd,
     "frozen-database": frozen_database,
     "frozen-worker": frozen_worker,
+    "planted": planted,
     "repeats": repeats,
 }
