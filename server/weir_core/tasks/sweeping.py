@@ -81,6 +81,10 @@ class Sweeper:
                 _log.warning("task %s is locked by somebody: it is taken over later", task_id)
         return len(abandoned)
 
+    async def note_age(self) -> None:
+        """Let it be known how long Redis has kept its data; raises RedisError, OSError."""
+        await self._live.note_age()
+
     async def forget(self) -> None:
         """Remove the rows of workers that ended long ago."""
         await self._db.write(lambda tx: fleet.forget_workers(tx, _MEMORY))
