@@ -6,6 +6,7 @@ from typing import Any
 from tests.faults.judging import Asked
 from tests.faults.report import Report
 from tests.faults.scenarios.crowd import crowd, repeats
+from tests.faults.scenarios.failpoints import failpoints
 from tests.faults.scenarios.planted import planted
 from tests.faults.scenarios.single import alone, frozen_database, frozen_worker
 
@@ -13,9 +14,10 @@ Scenario = Callable[[Asked], Coroutine[Any, Any, list[Report]]]
 
 SCENARIOS: dict[str, Scenario] = {
     "alone": alone,
-    "crowd": crowd,
-    "frozen-database": frozen_database,
-    "frozen-worker": frozen_worker,
-    "planted": planted,
     "repeats": repeats,
+    "frozen-worker": frozen_worker,
+    "frozen-database": frozen_database,
+    "crowd": crowd,
+    "failpoints": failpoints,
+    "planted": planted,
 }
