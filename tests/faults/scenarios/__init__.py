@@ -8,11 +8,13 @@ from tests.faults.report import Report
 from tests.faults.scenarios.crowd import crowd, repeats
 from tests.faults.scenarios.failpoints import failpoints
 from tests.faults.scenarios.planted import planted
+from tests.faults.scenarios.short import short
 from tests.faults.scenarios.single import alone, frozen_database, frozen_worker
 
 Scenario = Callable[[Asked], Coroutine[Any, Any, list[Report]]]
 
 SCENARIOS: dict[str, Scenario] = {
+    "short": short,
     "alone": alone,
     "repeats": repeats,
     "frozen-worker": frozen_worker,
