@@ -33,4 +33,6 @@ async def judge(site: Site, report: Report, since: float, *, settle: bool = True
     report.numbers |= numbers(site.history, found)
     report.violations += validate(site.history, found)
     report.demand("a third of the kills hit a running task", kept=hits_enough(site.history, found))
+    # The report shows the first ones.
+    (site.folder / "violations").write_text("".join(f"{each}\n" for each in report.violations))
     return found

@@ -13,13 +13,14 @@ from tests.faults.books import seen
 from tests.faults.history import Answer, Listing, Submit, Watch
 from tests.faults.site import Site
 from weir.errors import CallError
-from weir.types import MissedPolicy, OverlapPolicy, TaskSpec, Timing
+from weir.types import MissedPolicy, OverlapPolicy, Task, TaskSpec, Timing
 
 _CALL = 10.0
 _PAUSE = 0.3
 _AT_ONCE = 100
 _PAGE = 20
 _LAST = 180.0
+_PAUSE_OF_OPERATOR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,16 @@ class Load:
     async def going(self) -> AsyncGenerator[None]:
         """Watch and list for as long as something is to be seen."""
         watchers = [asyncio.create_task(self._watcher(number)) for number in range(self.plan.watchers)]
-        listers = [asyncio.create_task(self._lister()) for _ in range(self.plan.listers)]
+        others = [asyncio.create_task(self._lister()) for _ in range(self.plan.listers)]
+        others.append(asyncio.create_task(self._operator()))
         try:
             yield
             self.all_made.set()
             await _done(watchers)
         finally:
-            for each in (*watchers, *listers):
+            for each in (*watchers, *others):
                 each.cancel()
-            await asyncio.gather(*watchers, *listers, return_exceptions=True)
+            await asyncio.gather(*watchers, *others, return_exceptions=True)
 
     async def submit_all(self) -> None:
         """Submit at the plan's rate; return when every submit was answered with OK."""
@@ -203,6 +205,19 @@ class Load:
             if found is not None:
                 self.site.history.listed(Listing(began, time.time(), tuple(found)))
             await asyncio.sleep(1)
+
+    async def _operator(self) -> None:
+        """Release by hand what is held after three lost workers: all of them were killed."""
+        while True:
+            await asyncio.sleep(_PAUSE_OF_OPERATOR)
+            for task_id in await self.call("ListTasks", self._held(), deadline=math.inf) or ():
+                release = self.client().tasks.update_task(
+                    task=Task(id=task_id, held=False), update_mask=["held"]
+                )
+                await self.call("UpdateTask", release)
+
+    async def _held(self) -> list[str]:
+        return [task.id async for task in self.client().tasks.list_tasks(filter="held = true")]
 
     async def _list(self) -> list[str]:
         found: list[str] = []
