@@ -43,7 +43,7 @@ from typing import Any, Final, Literal, get_type_hints
 
 from pydantic import BaseModel
 
-from weir.asks import Child, ChildEnd, ChildFailed, Refused
+from weir.asks import Answer, Ask, Child, ChildEnd, ChildFailed, Refused
 from weir.context import BlockingContext, Cancelled, Context, Logger, Masks
 
 Handler = Callable[[Any, Context], Awaitable[BaseModel]] | Callable[[Any, BlockingContext], BaseModel]
@@ -236,6 +236,8 @@ def _models(name: str, handler: Callable[..., Any]) -> tuple[type[BaseModel], ty
 
 
 __all__ = [
+    "Answer",
+    "Ask",
     "BlockingContext",
     "Cancelled",
     "Child",

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any, Final
 from uuid import UUID
 
-from weir.asks import Answer, Ask
+from weir.task import Answer, Ask
 from weir_core.errors import Conflict, DependencyDown, InvalidArgument, WeirError
 from weir_core.tasks.asking import Asking, NewChild
 from weir_core.tasks.errors import Fenced

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from weir.asks import Answer, Ask, Refused
-from weir.task import Cancelled
+from weir.task import Answer, Ask, Cancelled, Refused
 from weir_workers.outbox import Key
 from weir_workers.pipe import Pipe, receive_from, send_to
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from weir.asks import Ask
-from weir.task import Cancelled, Context, TaskDefinition
+from weir.task import Ask, Cancelled, Context, TaskDefinition
 from weir_workers import packs, processes, spawning
 from weir_workers.failures import describe, invalid_input
 from weir_workers.outbox import Key, Outbox, TaskSink, system_line
