@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.db import Database
@@ -52,9 +51,9 @@ class Retrying:
     async def count(self, caller: Caller, project: str, filter_text: str) -> int:
         """Tasks that would be submitted anew; 1,000,000 for more."""
         _check(caller, project)
-        query = select(task.c.id).where(*_wanted(project, filter_text)).limit(_COUNTED)
+        wanted = _wanted(project, filter_text)
         async with self._db.read() as tx:
-            return await tx.scalar(select(func.count()).select_from(query.subquery())) or 0
+            return await repository.count(tx, wanted, _COUNTED)
 
     async def run(
         self, bulk_id: UUID, filter_text: str, after: UUID | None, most: int = _AT_ONCE
@@ -126,11 +125,9 @@ def _check(caller: Caller, project: str) -> None:
 
 
 def _wanted(project: str, filter_text: str) -> list[Any]:
-    again = task.alias("again")
     return [
         *to_sql(parse(filter_text), FILTERS),
         task.c.project == project,
         task.c.state.in_(_ENDED_BADLY),
-        task.c.is_delete.is_(False),
-        ~exists().where(again.c.retry_of == task.c.id),
+        repository.never_retried(),
     ]
