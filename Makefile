@@ -1,4 +1,5 @@
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -11,7 +12,7 @@ LOCK = $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generat
 MEMBERS := sdk/pyproject.toml server/pyproject.toml workers/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint gen bench revision lock
+.PHONY: help setup demo test check lint gen bench soak revision lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,11 +26,11 @@ $(READY): requirements/dev.txt requirements/demo.txt pyproject.toml $(MEMBERS) t
 demo: setup ## Collect 336,776 flights, kill a worker on the way, compare every record
 	@exec $(PY) -m demo
 
-test: ## Lint, then all tests on a private MariaDB, SQLite and Redis (ARGS="-k …" for some)
-	@$(GUARD) $(MAKE) --no-print-directory check ARGS='$(ARGS)'
+test: ## Lint, then all tests on a private MariaDB, SQLite and Redis, JOBS=2 at a time (ARGS="-k …" for some)
+	@$(GUARD) $(MAKE) --no-print-directory check JOBS=$(JOBS) ARGS='$(ARGS)'
 
 check: lint
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: setup ## Format, rules, layers, contract, documents, types, migrations
 	@$(PY) -m tools.lint
@@ -40,6 +41,9 @@ gen: setup ## Write sdk/weir/v1 and the clients from protos/, and the parts of d
 
 bench: setup $(CELERY) ## Measure and print, beside bare drivers, bare gRPC and Celery (ARGS="calls --quick" for some)
 	@$(GUARD) $(PY) -m tests.bench $(ARGS)
+
+soak: setup ## Kill, freeze, flush and restart a whole Weir under load, and check its books (ARGS="crowd --seed 7" for one)
+	@$(GUARD) $(PY) -m tests.faults $(ARGS)
 
 # Celery's needs must not hold back ours: it has an environment of its own, and nothing else looks at it.
 $(CELERY): requirements/bench.txt | $(READY)

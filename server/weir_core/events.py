@@ -36,12 +36,12 @@ _CHANGES: Final = [f'"{kind}"'.encode() for kind in EventKind if kind is not Eve
 # Clocks of machines may differ by so much.
 _MARGIN: Final = timedelta(seconds=5)
 
-_NOTE_AGE: Final = "redis.call('SET', KEYS[2], redis.call('TIME')[1], 'NX')"
+_NOTE_AGE: Final = "redis.call('SET', KEYS[{}], redis.call('TIME')[1], 'NX')"
 # Stream, age of the data; seal, channel, life, start of announcements, whether the stream must be there,
 # ids and stretches. What is refused because it is there already was told of then; what Redis has no room
 # for is an error.
 _APPEND: Final = f"""
-{_NOTE_AGE}
+{_NOTE_AGE.format(2)}
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if newest and newest[1] == ARGV[1] then return 'sealed' end
 if ARGV[5] == '1' and redis.call('EXISTS', KEYS[1]) == 0 then return 'lost' end
@@ -58,7 +58,7 @@ return 'sent'
 """
 # Stream, age of the data; seal, life, first id wanted, since when the data must be there.
 _CLOSE: Final = f"""
-{_NOTE_AGE}
+{_NOTE_AGE.format(2)}
 local there = redis.call('EXISTS', KEYS[1])
 if tonumber(redis.call('GET', KEYS[2])) < tonumber(ARGV[4]) then there = 1 end
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -105,6 +105,7 @@ class LiveEvents:
         self._age = f"{prefix}since"
         self._append = self._redis.register_script(_APPEND)
         self._close = self._redis.register_script(_CLOSE)
+        self._note = self._redis.register_script(_NOTE_AGE.format(1))
 
     def _key(self, task_id: UUID, attempt: int) -> str:
         return f"{self._prefix}events:{task_id}:{attempt}"
@@ -142,6 +143,10 @@ class LiveEvents:
                 pipe.xtrim(key, minid=f"{log.archived_seq + 1}-0")
                 pipe.expire(key, _LIFE_SECONDS)
             await pipe.execute()
+
+    async def note_age(self) -> None:
+        """Remember since when Redis has kept its data; raises RedisError, OSError."""
+        await self._note(keys=[self._age])
 
     async def announce(self, chunks: Mapping[UUID, list[Event]]) -> None:
         """Tell servers of new events, those of many tasks in one message."""

@@ -129,6 +129,7 @@ async def read(runtime: Runtime, since: float, ledger: Path, left: Iterable[Left
         wanted = {row.id for row in books.tasks}
         books.attempts = [row for row in await _attempts(tx) if row.task_id in wanted]
         books.workers = await _workers(tx)
+        books.fires = [each for each in await _fires(tx) if each[2] in wanted]
     books.events = {key: value for key, value in (await _events(runtime)).items() if key in wanted}
     books.left += await _hints(runtime.redis, runtime.settings.redis_prefix)
     books.left += _drafts(runtime.settings.data_dir)
@@ -176,6 +177,12 @@ async def _attempts(tx: AsyncConnection) -> list[AttemptRow]:
         )
         for row in await tx.execute(select(attempt).order_by(attempt.c.task_id, attempt.c.number))
     ]
+
+
+async def _fires(tx: AsyncConnection) -> list[tuple[str, str, str]]:
+    columns = (task.c.schedule_id, task.c.fire_time, task.c.id)
+    rows = await tx.execute(select(*columns).where(task.c.schedule_id.is_not(None)))
+    return [(str(row.schedule_id), row.fire_time.isoformat(), str(row.id)) for row in rows]
 
 
 async def _workers(tx: AsyncConnection) -> list[WorkerRow]:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from tests.faults.programs import Program
 from tests.faults.services import Service
@@ -17,19 +18,22 @@ class Harm:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    async def every(self, seconds: float, deed: Deed) -> None:
-        """Do it again and again, whether what was done before is mended already or not; until cancelled."""
+    async def every(self, seconds: float, deed: Deed, enough: asyncio.Event) -> None:
+        """Do it again and again, whether what was done before is mended already or not; then mend all."""
         async with asyncio.TaskGroup() as group:
-            while True:
-                await asyncio.sleep(seconds)
+            while not await _within(seconds, enough):
                 group.create_task(_done(deed))
 
-    async def kill_worker(self) -> None:
+    async def kill_worker(self, *, restart: bool = True) -> None:
         """kill -9 of a worker, and another start of it."""
         # One that is not up yet holds nothing.
         up = [worker for worker in self._site.workers if worker.up]
         if up:
-            await self._kill("worker", self._site.chance.choice(up))
+            await self._kill("worker", self._site.chance.choice(up), restart=restart)
+
+    async def restart_dead(self) -> None:
+        """Start what was killed and not started again."""
+        await asyncio.gather(*(program.start() for program in self._site.programs if not program.lives))
 
     async def kill_server(self) -> None:
         """kill -9 of a server, and another start of it."""
@@ -83,11 +87,12 @@ class Harm:
         finally:
             service.signal(signal.SIGCONT)
 
-    async def _kill(self, role: str, program: Program) -> None:
+    async def _kill(self, role: str, program: Program, *, restart: bool = True) -> None:
         ids = [program.worker_id()] if role == "worker" else []
         self._site.history.did(f"kill {role}", program.name, ids)
         await program.kill()
-        await program.start()
+        if restart:
+            await program.start()
 
     async def _freeze(self, role: str, program: Program, seconds: float) -> None:
         self._site.history.did(f"freeze {role}", program.name)
@@ -106,3 +111,9 @@ class Harm:
 
 async def _done(deed: Deed) -> None:
     await deed()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()

@@ -13,11 +13,14 @@ from tests.faults.books import seen
 from tests.faults.history import Answer, Listing, Submit, Watch
 from tests.faults.site import Site
 from weir.errors import CallError
+from weir.types import MissedPolicy, OverlapPolicy, Task, TaskSpec, Timing
 
 _CALL = 10.0
 _PAUSE = 0.3
 _AT_ONCE = 100
 _PAGE = 20
+_LAST = 180.0
+_PAUSE_OF_OPERATOR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +64,16 @@ class Load:
     async def going(self) -> AsyncGenerator[None]:
         """Watch and list for as long as something is to be seen."""
         watchers = [asyncio.create_task(self._watcher(number)) for number in range(self.plan.watchers)]
-        listers = [asyncio.create_task(self._lister()) for _ in range(self.plan.listers)]
+        others = [asyncio.create_task(self._lister()) for _ in range(self.plan.listers)]
+        others.append(asyncio.create_task(self._operator()))
         try:
             yield
             self.all_made.set()
-            await asyncio.gather(*watchers)
+            await _done(watchers)
         finally:
-            for each in (*watchers, *listers):
+            for each in (*watchers, *others):
                 each.cancel()
-            await asyncio.gather(*watchers, *listers, return_exceptions=True)
+            await asyncio.gather(*watchers, *others, return_exceptions=True)
 
     async def submit_all(self) -> None:
         """Submit at the plan's rate; return when every submit was answered with OK."""
@@ -137,6 +141,26 @@ class Load:
         """A client of either server."""
         return self.site.chance.choice(self.site.clients)
 
+    async def tick(self, seconds: float) -> None:
+        """Let a schedule fire each second for so long, and wait until it has."""
+        name = f"tick-{self.name}"
+        made = None
+        while made is None:
+            timing = Timing()
+            timing.interval.FromSeconds(1)
+            timing.end_time.FromSeconds(int(time.time() + seconds))
+            create = self.client().tasks.create_schedule(
+                name=name,
+                timing=timing,
+                task=TaskSpec(type="fault.work"),
+                overlap=OverlapPolicy.OVERLAP_POLICY_ALLOW,
+                missed=MissedPolicy.MISSED_POLICY_ALL,
+            )
+            made = await self.call("CreateSchedule", create)
+            # A call without an answer may have made it: the next one takes another name.
+            name += "-again"
+        await asyncio.sleep(seconds)
+
     async def _watcher(self, number: int) -> None:
         for _ in range(self.plan.watches):
             task_id = await self._next_task()
@@ -182,8 +206,30 @@ class Load:
                 self.site.history.listed(Listing(began, time.time(), tuple(found)))
             await asyncio.sleep(1)
 
+    async def _operator(self) -> None:
+        """Release by hand what is held after three lost workers: all of them were killed."""
+        while True:
+            await asyncio.sleep(_PAUSE_OF_OPERATOR)
+            for task_id in await self.call("ListTasks", self._held(), deadline=math.inf) or ():
+                release = self.client().tasks.update_task(
+                    task=Task(id=task_id, held=False), update_mask=["held"]
+                )
+                await self.call("UpdateTask", release)
+
+    async def _held(self) -> list[str]:
+        return [task.id async for task in self.client().tasks.list_tasks(filter="held = true")]
+
     async def _list(self) -> list[str]:
         found: list[str] = []
         async for page in self.client().tasks.list_tasks(page_size=_PAGE).pages():
             found += [task.id for task in page.tasks]
         return found
+
+
+async def _done(watchers: list[asyncio.Task[None]]) -> None:
+    """Wait for them, but not for ever: the history then has a watch that was never told the end."""
+    if not watchers:
+        return
+    done, _ = await asyncio.wait(watchers, timeout=_LAST)
+    for watcher in done:
+        watcher.result()

@@ -1,4 +1,4 @@
-"""MariaDB and Redis of the run's own, which it may kill, freeze and start again."""
+"""MariaDB and Redis: of the run's own, which it may kill, freeze and start again, or lent to it."""
 
 import asyncio
 import signal
@@ -42,3 +42,17 @@ class Service:
         """Freeze it with SIGSTOP, let it go on with SIGCONT."""
         assert self._daemon is not None
         self._daemon.process.send_signal(number)
+
+
+class Lent(Service):
+    """One that serves others too, and that no harm is done to."""
+
+    def __init__(self, kind: str, told: dict[str, str]) -> None:
+        super().__init__(kind, Path())
+        self.told = told
+
+    async def start(self) -> None:
+        """Take it as it is."""
+
+    async def kill(self) -> None:
+        """Leave it as it is."""

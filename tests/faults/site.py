@@ -1,4 +1,4 @@
-"""A whole Weir for one run: services, servers, workers and schedulers, each a process of its own."""
+"""A whole Weir for one run: servers, workers and schedulers, each a process of its own, and services."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ import weir
 from tests.faults.books import Left
 from tests.faults.history import History
 from tests.faults.programs import Program
-from tests.faults.services import Service
+from tests.faults.services import Lent, Service
 from tests.tools.guard import ROOT
 from tests.tools.processes import descendants, mark, marked
 from weir_core.config import Settings
@@ -30,6 +30,7 @@ from weir_core.tasks import repository
 PACK = "tests.faults.probes"
 PASSWORD = "correct horse battery"
 _DATABASE = "weir_faults"
+_DROP = f"DROP DATABASE IF EXISTS {_DATABASE}"
 _CREATE = f"CREATE DATABASE {_DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 _OPEN = (
     "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) FROM information_schema.innodb_trx"
@@ -63,14 +64,16 @@ class Size:
 class Site:
     """Its processes, and two clients at each server's door."""
 
-    def __init__(self, folder: Path, pace: Pace, size: Size, chance: random.Random) -> None:
+    def __init__(
+        self, folder: Path, pace: Pace, size: Size, chance: random.Random, lent: dict[str, str] | None
+    ) -> None:
         self.folder = folder
         self.pace = pace
         self.size = size
         self.chance = chance
         self.history = History(folder / "history.jsonl")
-        self.database = Service("mariadb", folder / "mariadb")
-        self.redis = Service("redis", folder / "redis")
+        self.database = Lent("mariadb", lent) if lent else Service("mariadb", folder / "mariadb")
+        self.redis = Lent("redis", lent) if lent else Service("redis", folder / "redis")
         self.ledger = folder / "ledger"
         self.servers: list[Program] = []
         self.workers: list[Program] = []
@@ -99,6 +102,7 @@ class Site:
         await asyncio.gather(self.database.start(), self.redis.start())
         url = self.database.told["mariadb"].format(name=_DATABASE)
         async with _admin(self.database) as admin:
+            await admin.execute(text(_DROP))
             await admin.execute(text(_CREATE))
         await upgrade(url)
         values = {
@@ -171,10 +175,15 @@ async def opened(
     pace: Pace,
     seed: int,
     size: Size | None = None,
+    *,
     variables: Mapping[str, str] | None = None,
+    lent: dict[str, str] | None = None,
 ) -> AsyncGenerator[Site]:
-    """A running site; at the end every process must stop when it is told to."""
-    site = Site(folder, pace, size or Size(), random.Random(seed))
+    """A running site; at the end every process must stop when it is told to.
+
+    `lent` has the URLs of services that are there; without it, it has its own.
+    """
+    site = Site(folder, pace, size or Size(), random.Random(seed), lent)
     settings = await site.prepare(variables or {})
     async with AsyncExitStack() as stack:
         stack.push_async_callback(site.redis.kill)

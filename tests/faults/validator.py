@@ -14,8 +14,8 @@ from tests.faults.books import Books, Effect, TaskRow
 from tests.faults.history import History, Listing, Seen, Watch
 from weir_core.tasks.states import TERMINAL, TaskState, can_move
 
-# What may be left for a while: until a hint is reclaimed, a lease noticed, a transaction timed out.
-_AGES = {"pending hint": 45.0, "open transaction": 30.0}
+# What may be left for a while: until a hint is reclaimed, a transaction timed out, a draft swept.
+_AGES = {"pending hint": 45.0, "open transaction": 30.0, "unfinished file": 1000.0}
 _LEASE_NOTICED = 5.0
 _CALL_SLACK = 3.0
 _BROKEN_PROMISE = {"INTERNAL", "UNKNOWN"}
@@ -148,7 +148,9 @@ def _sequence(watch: Watch) -> Iterator[str]:
         if event.seq < place or (event.kind != "gap" and event.first_seq < place):
             yield f"event {event.seq} came again after {place - 1}"
         place = event.seq + 1
-    if watch.ended and not (watch.seen and watch.seen[-1].is_last):
+    if not watch.ended:
+        yield f"was never told the end, over {watch.connections} connections, the last one at {place}"
+    elif not (watch.seen and watch.seen[-1].is_last):
         yield f"ended without the terminal event, at {place - 1}"
 
 

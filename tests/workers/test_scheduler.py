@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy import select
 
 from tests.fixtures.proxy import dial_database, proxied, through
@@ -125,6 +126,18 @@ async def test_p06_ten_minutes_without_a_scheduler_follow_each_policy(times: Tim
         assert least <= len(found.fired) <= expected[policy]
         assert set(found.fired) <= set(come[policy])
         assert len(found.fired) + found.missed == 10
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+async def test_p05_it_notes_since_when_redis_has_kept_its_data(redis_url: str):
+    # What is not known to be old may lack events: a worker that dies silent would leave a gap.
+    async with Redis.from_url(redis_url) as redis:
+        for _ in range(2):
+            await redis.flushdb()
+            async with asyncio.timeout(SECONDS):
+                while not await redis.exists("weir:since"):
+                    await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("database_kind", ["mariadb"], indirect=True)

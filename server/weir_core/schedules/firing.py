@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.db import Database
 from weir_core.errors import Conflict, DependencyDown
+from weir_core.failpoints import reach
 from weir_core.principals import SYSTEM, Caller
 from weir_core.schedules import fire_repository as fires
 from weir_core.schedules import repository
@@ -87,9 +88,15 @@ class Firing:
     async def _turn(self, schedule_id: UUID) -> None:
         async def work(tx: AsyncConnection) -> list[Stored]:
             held = await repository.lock(tx, schedule_id, patient=False)
-            return [] if held is None else await Turn(tx, self._starter, *held).take()
+            made = [] if held is None else await Turn(tx, self._starter, *held).take()
+            if made:
+                reach("fire.written")
+            return made
 
-        await self._tasks.started(*await self._db.write(work))
+        made = await self._db.write(work)
+        if made:
+            reach("fire.committed")
+        await self._tasks.started(*made)
 
     async def _cancel_blockers(self) -> None:
         async with self._db.read() as tx:

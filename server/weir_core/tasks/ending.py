@@ -54,9 +54,13 @@ async def close_attempt(
     events: list[Event],
     ended: Ended,
     *,
+    told_cancel: bool,
     fenced: bool = True,
 ) -> Closed:
-    """End an attempt; `events` are those of it that are not archived, a gap included. Fenced."""
+    """End an attempt; `events` are those of it that are not archived, a gap included. Fenced.
+
+    `told_cancel`: a cancel that was asked for stands in its events, archived or not.
+    """
     if fenced:
         await repository.fence(tx, task_id, attempt, cancelling=True)
     found = await repository.lock(tx, task_id)
@@ -68,6 +72,10 @@ async def close_attempt(
     found = replace(found, attempts=(await hot_repository.attempts_of(tx, [task_id]))[task_id])
     numbering = Numbering(found.last_seq, attempt)
     numbering.keep(after(found.last_seq, events))
+    if found.cancellation is not None and not told_cancel:
+        body = state_body(TaskState.RUNNING, TaskState.CANCELLING, found.cancellation.reason)
+        numbering.add(EventKind.STATE, body)
+        numbering.add(EventKind.CANCEL, dump_cancellation(found.cancellation))
     closed = await _move(tx, found, verdict, numbering, ended.output)
     reach("close.written")
     return closed

@@ -192,6 +192,8 @@ class AttemptLog:
         self.attempt = attempt
         self.progress: dict[str, Any] | None = None
         self.phase: CancelPhase | None = None
+        self.told_cancel = False
+        """True: its numbered events say that a cancel was asked for."""
         self.sent_seq = first.seq - 1
         self.archived_seq = first.seq
         self.reserved_seq = reserved_seq
@@ -296,3 +298,4 @@ class AttemptLog:
             kind, time, body = self._waiting.popleft()
             self._last_seq += 1
             self._kept.append(Event(self._last_seq, self.attempt, time, kind, body))
+            self.told_cancel = self.told_cancel or kind is EventKind.CANCEL

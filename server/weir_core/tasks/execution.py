@@ -149,7 +149,9 @@ class TaskExecution:
                 raise closed
         if closed is None:
             closed = await self._db.write(
-                lambda tx: close_attempt(tx, log.task_id, log.attempt, log.unarchived(), ended)
+                lambda tx: close_attempt(
+                    tx, log.task_id, log.attempt, log.unarchived(), ended, told_cancel=log.told_cancel
+                )
             )
             reach("finish.committed")
             await self._tell({log: closed})

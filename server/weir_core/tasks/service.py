@@ -237,5 +237,7 @@ class TaskService:
             return await store(tx, list(wanted))
 
         results = await self._db.write(work, tries=1 if len(wanted) > 1 else TRIES)
+        reach("submit.committed")
         await self.started(*(each for each in results if isinstance(each, Stored)))
+        reach("submit.hinted")
         return results

@@ -16,14 +16,13 @@ from weir_core.failpoints import reach
 from weir_core.fleet import repository as fleet
 from weir_core.queue import Hint, Queue
 from weir_core.tasks import repository, waiting_repository
-from weir_core.tasks.encoding import dump_cancellation
 from weir_core.tasks.ending import Closed, close_attempt
 from weir_core.tasks.errors import Fenced
-from weir_core.tasks.events import Event, EventKind, Numbering, state_body
+from weir_core.tasks.events import Event, EventKind, Numbering
 from weir_core.tasks.models import Failure, Task
 from weir_core.tasks.outcomes import Ended
 from weir_core.tasks.promotion import Promotion
-from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
+from weir_core.tasks.states import CancelPhase, FailureKind
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +80,10 @@ class Sweeper:
                 _log.warning("task %s is locked by somebody: it is taken over later", task_id)
         return len(abandoned)
 
+    async def note_age(self) -> None:
+        """Let it be known how long Redis has kept its data; raises RedisError, OSError."""
+        await self._live.note_age()
+
     async def forget(self) -> None:
         """Remove the rows of workers that ended long ago."""
         await self._db.write(lambda tx: fleet.forget_workers(tx, _MEMORY))
@@ -109,7 +112,8 @@ class Sweeper:
                 raise Fenced(f"attempt {attempt} of task {task_id} has moved on")
             events = _account(current, tail)
             lost = Ended(failure=_lost(current), unseen=_unseen(current))
-            return await close_attempt(tx, task_id, attempt, events, lost, fenced=False)
+            told = _told_cancel(current, events)
+            return await close_attempt(tx, task_id, attempt, events, lost, told_cancel=told, fenced=False)
 
         closed = await self._db.write(work)
         reach("takeover.committed")
@@ -134,13 +138,13 @@ def _account(current: Task, tail: Tail) -> list[Event]:
     numbering.keep([event for event in tail.events if event.seq > current.last_seq])
     if not tail.whole and numbering.last_seq < current.reserved_seq:
         numbering.add_gap(current.reserved_seq, "lost live log")
-    requested = current.cancellation
-    told = any(event.kind is EventKind.CANCEL for event in numbering.events)
-    if requested is not None and requested.phase is CancelPhase.REQUESTED and not told:
-        body = state_body(TaskState.RUNNING, TaskState.CANCELLING, requested.reason)
-        numbering.add(EventKind.STATE, body)
-        numbering.add(EventKind.CANCEL, dump_cancellation(requested))
     return numbering.events
+
+
+def _told_cancel(current: Task, events: list[Event]) -> bool:
+    asked = current.cancellation
+    heard = asked is not None and asked.phase is not CancelPhase.REQUESTED
+    return heard or any(event.kind is EventKind.CANCEL for event in events)
 
 
 def _unseen(current: Task) -> str:

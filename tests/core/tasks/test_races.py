@@ -10,11 +10,12 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.fixtures.engine import Engine
-from weir_core.tasks.events import Event, EventKind
+from weir_core.tasks.encoding import dump_cancellation
+from weir_core.tasks.events import Event, EventKind, state_body
 from weir_core.tasks.execution import Claimed
 from weir_core.tasks.history import EventFilter
 from weir_core.tasks.outcomes import Ended
-from weir_core.tasks.states import TaskState
+from weir_core.tasks.states import CancelPhase, TaskState
 
 _SECONDS = 30
 
@@ -106,14 +107,43 @@ class TestLostWorkersEvents:
         assert EventKind.GAP in kinds
 
     async def test_p05_one_that_never_said_anything_leaves_no_gap(self, engine: Engine, redis_url: str):
+        await engine.runtime.sweeper.note_age()
         # The data is older than any difference of clocks.
         async with Redis.from_url(redis_url) as redis:
+            assert await redis.exists("weir:since")
             await redis.set("weir:since", 0)
         claimed = await engine.claimed(await engine.worker())
         await lose(engine)
         await engine.runtime.sweeper.take_over()
         events = await events_of(engine, claimed.task.id)
         assert [event.seq for event in events] == [1, 2, 3]
+
+
+class TestCancelledAtTheEnd:
+    """A cancel comes while the attempt ends, whether its worker has heard of it or not."""
+
+    @pytest.mark.parametrize("heard", ["not", "told", "archived"])
+    async def test_p04_the_move_to_cancelling_is_told_once(self, engine: Engine, heard: str):
+        claimed = await engine.claimed(await engine.worker())
+        task_id, log = claimed.task.id, claimed.log
+        await engine.runtime.stopping.cancel(engine.caller, task_id, "enough", None)
+        if heard != "not":
+            asked = await engine.runtime.execution.cancellation(task_id, 1)
+            assert asked is not None
+            log.add(EventKind.STATE, state_body(TaskState.RUNNING, TaskState.CANCELLING, asked.reason))
+            log.add(EventKind.CANCEL, dump_cancellation(asked))
+        if heard == "archived":
+            log.number()
+            await engine.runtime.execution.report([log])
+        await engine.runtime.execution.finish(log, Ended(output={}))
+        events = await events_of(engine, task_id)
+        moves = [(event.body["from"], event.body["to"]) for event in events if event.kind is EventKind.STATE]
+        assert moves[2:] == [
+            (TaskState.RUNNING, TaskState.CANCELLING),
+            (TaskState.CANCELLING, TaskState.SUCCEEDED),
+        ]
+        phases = [event.body["phase"] for event in events if event.kind is EventKind.CANCEL]
+        assert phases == [CancelPhase.REQUESTED, CancelPhase.CONFIRMED]
 
 
 class TestLostAnswers:

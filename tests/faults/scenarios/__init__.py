@@ -6,14 +6,20 @@ from typing import Any
 from tests.faults.judging import Asked
 from tests.faults.report import Report
 from tests.faults.scenarios.crowd import crowd, repeats
+from tests.faults.scenarios.failpoints import failpoints
+from tests.faults.scenarios.planted import planted
+from tests.faults.scenarios.short import short
 from tests.faults.scenarios.single import alone, frozen_database, frozen_worker
 
 Scenario = Callable[[Asked], Coroutine[Any, Any, list[Report]]]
 
 SCENARIOS: dict[str, Scenario] = {
+    "short": short,
     "alone": alone,
-    "crowd": crowd,
-    "frozen-database": frozen_database,
-    "frozen-worker": frozen_worker,
     "repeats": repeats,
+    "frozen-worker": frozen_worker,
+    "frozen-database": frozen_database,
+    "crowd": crowd,
+    "failpoints": failpoints,
+    "planted": planted,
 }

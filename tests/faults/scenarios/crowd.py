@@ -21,11 +21,12 @@ async def crowd(asked: Asked) -> list[Report]:
         began = time.time()
         harm, load = Harm(site), Load(site, Plan(tasks=asked.tasks, watchers=200))
         async with load.going():
-            killing = asyncio.create_task(harm.every(_BETWEEN_KILLS, harm.kill_worker))
+            enough = asyncio.Event()
+            killing = asyncio.create_task(harm.every(_BETWEEN_KILLS, harm.kill_worker, enough))
             await asyncio.gather(load.submit_all(), _disasters(harm))
             quiet = await site.quiet(QUIET)
-            killing.cancel()
-            await asyncio.gather(killing, return_exceptions=True)
+            enough.set()
+            await killing
             report.demand("every task ends while the kills go on", kept=quiet)
         report.numbers["seconds until the last task ended"] = f"{time.time() - began:.0f}"
         await judge(site, report, began)

@@ -1,10 +1,13 @@
 """One fault on a quiet system."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
+from uuid import UUID
 
 from tests.faults.books import Books, read_ledger
 from tests.faults.harm import Harm
@@ -114,9 +117,6 @@ async def _freeze(site: Site, program: Program, seconds: float, *, whole: bool) 
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    import os
-    from contextlib import suppress
-
     with suppress(ProcessLookupError):
         os.kill(pid, number)
 
@@ -138,8 +138,6 @@ async def started(site: Site, tasks: Iterable[str]) -> None:
 
 async def holder(site: Site, task_id: str) -> Program:
     """The worker that holds the task now."""
-    from uuid import UUID
-
     async with site.runtime.db.read() as tx:
         found = await repository.get(tx, UUID(task_id))
     assert found is not None

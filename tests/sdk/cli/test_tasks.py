@@ -164,6 +164,22 @@ class TestLooking:
         for task_id in (first, second):
             assert weir("tasks", "cancel", task_id).out == "CANCELLED CONFIRMED\n"
 
+    def test_at_all_that_match_as_they_change(self, weir: Weir):
+        with weir.start("tasks", "watch", "--filter", 'labels.batch = "seen"') as watching:
+            assert watching.stdout
+            lines = (line.decode() for line in watching.stdout)
+            assert [next(lines), next(lines)] == [
+                "-- tasks that have not ended:\n",
+                "-- 0 in all; what follows is news\n",
+            ]
+            submitted(weir, "probe.echo", '{"text": "x"}')
+            task_id = submitted(weir, "probe.echo", '{"text": "x"}', "--label", "batch=seen")
+            told = [next(lines)]
+            while "SUCCEEDED" not in told[-1]:
+                told.append(next(lines))
+            watching.terminate()
+        assert all(line.startswith(task_id) for line in told)
+
     def test_for_a_result_ends_when_the_time_is_over(self, weir: Weir, tmp_path: Path):
         task_id = submitted(weir, "probe.until", json.dumps({"path": str(tmp_path / "go")}))
         ran = weir("tasks", "result", task_id, "--timeout", "0.2")
@@ -183,6 +199,15 @@ class TestTending:
         assert weir("tasks", "cancel-all", chosen, "--count").out == "1 tasks would be asked to stop\n"
         assert weir("tasks", "cancel-all", chosen, "--json").document == {"task_count": "1"}
         assert weir("tasks", "result", first).status == 3
+
+    def test_all_that_failed_are_submitted_anew(self, weir: Weir):
+        failed = submitted(weir, "probe.fail", "{}", "--label", "batch=again")
+        assert weir("tasks", "result", failed).status == 3
+        chosen = 'labels.batch = "again"'
+        assert weir("tasks", "retry-all", chosen, "--count").out == "1 tasks would be submitted anew\n"
+        bulk = weir("tasks", "retry-all", chosen, "--json").document["task_id"]
+        assert weir("tasks", "result", bulk, "--json").document["submitted"] == 1
+        assert weir("tasks", "retry-all", f"{chosen} AND retry_of_task_id = {failed}", "--count").status == 0
 
     def test_an_ended_task_is_submitted_anew(self, weir: Weir):
         first = submitted(weir, "probe.fail", '{"times": 0, "kind": "USER_ERROR"}')
@@ -250,6 +275,7 @@ REFUSED: list[tuple[list[str], int, str, str]] = [
     (["watch", NOWHERE], 6, "does not exist", "weir tasks list"),
     (["type", "no.such"], 6, "does not exist", "weir tasks types"),
     (["bogus"], 2, "No such command 'bogus'", "weir tasks --help"),
+    (["watch"], 2, "give a task's id, or --filter for all tasks that match", "weir tasks watch --help"),
 ]
 
 

@@ -79,9 +79,10 @@ class Sweeps:
 
     async def _sweep(self) -> None:
         sweeper = self._runtime.sweeper
-        if self._pulse.steady():
+        steady = self._pulse.steady()
+        if steady:
             await sweeper.lose_workers(self._pulse.steady)
-            await self._testify()
+        await self._tell_redis(steady=steady)
         await sweeper.take_over()
         await self._move_on()
         await sweeper.hint_again()
@@ -95,9 +96,11 @@ class Sweeps:
             if self._files is None or self._files.done():
                 self._files = asyncio.create_task(self._sweep_files())
 
-    async def _testify(self) -> None:
+    async def _tell_redis(self, *, steady: bool) -> None:
         try:
-            await self._runtime.witness.testify(self._lease / 3)
+            if steady:
+                await self._runtime.witness.testify(self._lease / 3)
+            await self._runtime.sweeper.note_age()
         except (RedisError, OSError) as error:
             _log.info("workers that can't renew are not told that others can: %s", error)
 

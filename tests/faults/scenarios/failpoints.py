@@ -1,0 +1,108 @@
+"""Every failpoint of the engine, visited by kill -9 while work goes on."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from tests.faults.history import History
+from tests.faults.judging import Asked, judge
+from tests.faults.load import Load, Plan
+from tests.faults.programs import Program
+from tests.faults.report import Report
+from tests.faults.site import SHORT, Site, opened
+
+_PATIENCE = 180.0
+_AGE = 7.0
+
+FAILPOINTS: dict[str, tuple[str, ...]] = {
+    "server": ("submit.inserted", "submit.committed", "submit.hinted", "cancel.committed"),
+    "worker": (
+        "hint.read",
+        "claim.written",
+        "claim.committed",
+        "claim.started",
+        "hint.acknowledged",
+        "events.sent",
+        "archive.committed",
+        "finish.reported",
+        "close.written",
+        "finish.committed",
+        "finish.sent",
+    ),
+    "scheduler": (
+        "lose.committed",
+        "takeover.sealed",
+        "close.written",
+        "takeover.committed",
+        "promote.committed",
+        "rehint.noted",
+        "fire.written",
+        "fire.committed",
+    ),
+}
+"""Which process dies where; the engine's, without those of collections."""
+
+
+async def failpoints(asked: Asked) -> list[Report]:
+    """Every failpoint, by kill -9."""
+    async with opened(asked.folder, SHORT, asked.seed) as site:
+        # What Redis has is then older than any difference of clocks: no attempt that dies leaves a gap.
+        await asyncio.sleep(_AGE)
+        return [await failpoint_round(site)]
+
+
+async def failpoint_round(site: Site) -> Report:
+    """Run with all failpoints armed, each for one kill, and start what died, until all were visited."""
+    site.history = History(site.folder / "failpoints.jsonl")
+    report, began = Report("failpoints"), time.time()
+    visits = site.folder / "visits"
+    plan = Plan(tasks=20, rate=10, longest=3, watchers=15, stay=2, listers=1, failing=0.3, cancelled=0.2)
+    keeping = [asyncio.create_task(_keep(site, program, visits)) for program in site.programs]
+    try:
+        visited = await _until_visited(site, plan, visits)
+    finally:
+        for each in keeping:
+            each.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
+    # As they were before: whole, and with nothing armed.
+    await asyncio.gather(*(_restart(program) for program in site.programs))
+    await judge(site, report, began)
+    report.numbers["failpoints visited"] = f"{visited} of {sum(map(len, FAILPOINTS.values()))}"
+    for role, names in FAILPOINTS.items():
+        for name in names:
+            report.demand(f"the {role} is killed at {name}", kept=(visits / role / name).exists())
+    return report
+
+
+async def _until_visited(site: Site, plan: Plan, visits: Path) -> int:
+    """Submit and watch until all have been visited; how many were."""
+    until, number = time.monotonic() + _PATIENCE, 0
+    while _count(visits) < sum(map(len, FAILPOINTS.values())) and time.monotonic() < until:
+        number += 1
+        load = Load(site, plan, f"visit-{number}")
+        async with load.going():
+            await asyncio.gather(load.submit_all(), load.tick(3))
+            await site.quiet(_PATIENCE)
+    return _count(visits)
+
+
+def _count(visits: Path) -> int:
+    return sum((visits / role / name).exists() for role, names in FAILPOINTS.items() for name in names)
+
+
+async def _keep(site: Site, program: Program, visits: Path) -> None:
+    role = program.command[0]
+    folder = visits / role
+    folder.mkdir(parents=True, exist_ok=True)
+    armed = ",".join(f"{name}:kill" for name in FAILPOINTS[role])
+    await program.kill()
+    while True:
+        await program.start(WEIR_FAILPOINTS=armed, WEIR_FAILPOINTS_ONCE=str(folder))
+        await program.process.wait()
+        site.history.did("failpoint", program.name)
+
+
+async def _restart(program: Program) -> None:
+    if program.lives:
+        await program.kill()
+    await program.start()
