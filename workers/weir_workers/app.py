@@ -23,8 +23,8 @@ from weir_workers.child import ChildGone
 from weir_workers.connectors.declaration import declarations
 from weir_workers.crew import Crew, start_all
 from weir_workers.lease import Lease
-from weir_workers.strays import kept_clear
 from weir_workers.supervisor import Supervisor
+from weir_workers.wards.strays import kept_clear
 
 _log = logging.getLogger(__name__)
 

@@ -16,12 +16,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from weir.task import Ask, Cancelled, Context, TaskDefinition
-from weir_workers import packs, processes, spawning
-from weir_workers.failures import describe, invalid_input
-from weir_workers.outbox import Key, Outbox, TaskSink, system_line
+from weir_workers import packs
+from weir_workers.handlers.failures import describe, invalid_input
+from weir_workers.handlers.outbox import Key, Outbox, TaskSink, system_line
+from weir_workers.handlers.questions import Questions
+from weir_workers.handlers.results import returned
 from weir_workers.pipe import Pipe
-from weir_workers.questions import Questions
-from weir_workers.results import returned
+from weir_workers.wards import processes, spawning
 
 
 class Runner:
@@ -99,7 +100,7 @@ async def serve(pack: str, end: socket.socket) -> None:
 
 
 def main() -> None:
-    """Entry of the child: `python -m weir_workers.runner DESCRIPTOR PARENT PACK`."""
+    """Entry of the child: `python -m weir_workers.handlers.runner DESCRIPTOR PARENT PACK`."""
     descriptor, parent, pack = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     processes.die_with(parent)
     # A signal for the whole terminal goes to the worker, which tells its children what to do.
