@@ -1,4 +1,5 @@
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -25,11 +26,11 @@ $(READY): requirements/dev.txt requirements/demo.txt pyproject.toml $(MEMBERS) t
 demo: setup ## Collect 336,776 flights, kill a worker on the way, compare every record
 	@exec $(PY) -m demo
 
-test: ## Lint, then all tests on a private MariaDB, SQLite and Redis (ARGS="-k …" for some)
-	@$(GUARD) $(MAKE) --no-print-directory check ARGS='$(ARGS)'
+test: ## Lint, then all tests on a private MariaDB, SQLite and Redis, JOBS=2 at a time (ARGS="-k …" for some)
+	@$(GUARD) $(MAKE) --no-print-directory check JOBS=$(JOBS) ARGS='$(ARGS)'
 
 check: lint
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: setup ## Format, rules, layers, contract, documents, types, migrations
 	@$(PY) -m tools.lint

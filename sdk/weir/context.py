@@ -1,14 +1,28 @@
-"""What a running task has in hand: who it is, its log, its progress."""
+"""What a running task has in hand: who it is, its log, its progress, its checkpoint, its children."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol, TypedDict, Unpack
+
+from pydantic import BaseModel
+
+from weir import asks
+from weir.asks import Ask, Child, ChildEnd
 
 _LEVELS: Final = {"debug": 1, "info": 2, "warning": 3, "error": 4}
 # One more than is kept, so that who keeps it sees that it was longer.
 _TEXT: Final = 16_385
 _FIELDS: Final = 32
 _FIELD_TEXT: Final = 4096
+
+
+class ChildOptions(TypedDict, total=False):
+    """How a child differs from what its type says."""
+
+    queue: str
+    priority: Literal["LOW", "NORMAL", "HIGH"]
+    labels: dict[str, str]
 
 
 class Cancelled(BaseException):
@@ -105,11 +119,8 @@ def _bounded(fields: dict[str, object]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Context:
-    """Given to a handler with its input; the same for `async def` and `def`.
-
-    Cancellation arrives as `asyncio.CancelledError` in the one, as `Cancelled` in the other.
-    """
+class Reports:
+    """What each running task has: who it is, where its reports go."""
 
     task_id: str
     attempt: int
@@ -117,6 +128,8 @@ class Context:
     sink: Sink = field(repr=False)
     resources: Any = field(default=None, repr=False)
     """What a built-in pack shares between its handlers; None in a pack of one's own."""
+    last_checkpoint: Any = field(default=None, repr=False)
+    """What an earlier attempt kept last with `checkpoint`, as JSON; None where none did."""
 
     @property
     def log(self) -> Logger:
@@ -132,3 +145,69 @@ class Context:
     def mask(self, secret: str) -> None:
         """Replace a secret by `[redacted]` in every log line, progress message and failure of this task."""
         self.sink.mask(secret)
+
+
+@dataclass(frozen=True)
+class Context(Reports):
+    """Given to an `async def` handler with its input; cancellation arrives as `asyncio.CancelledError`."""
+
+    ask: Callable[[Ask], Awaitable[Any]] = field(kw_only=True, repr=False)
+    """Asks the worker; raises Refused."""
+
+    async def checkpoint(self, value: Any) -> None:
+        """Keep what the next attempt may go on from, in place of what was kept before.
+
+        Anything that is JSON or a pydantic model, at most 256 KiB. It is stored when this returns.
+        """
+        await self.ask(asks.checkpoint(value))
+
+    async def submit(
+        self, task_type: str, given: BaseModel | dict[str, Any], *, key: str, **options: Unpack[ChildOptions]
+    ) -> Child:
+        """Make a task that belongs to this one, in the name of who submitted it; raises Refused.
+
+        `key` names it among this task's children: under the same key a later attempt finds the child that
+        an earlier one made. A cancel of this task cancels its children.
+        """
+        return Child(await self.ask(asks.submit(task_type, given, key, {**options})), key)
+
+    async def wait_for(self, *children: Child) -> list[ChildEnd]:
+        """Wait for children to end; meanwhile this task takes none of its worker's slots.
+
+        What limits its queue, type or concurrency key counts it all the same.
+        """
+        waiting = asks.waits(children)
+        try:
+            asked = next(waiting)
+            while True:
+                asked = waiting.send(await self.ask(asked))
+        except StopIteration as done:
+            return done.value
+
+
+@dataclass(frozen=True)
+class BlockingContext(Reports):
+    """Given to a plain `def` handler with its input; cancellation arrives as `Cancelled`."""
+
+    ask: Callable[[Ask], Any] = field(kw_only=True, repr=False)
+    """Asks the worker and waits; raises Refused."""
+
+    def checkpoint(self, value: Any) -> None:
+        """As `Context.checkpoint`."""
+        self.ask(asks.checkpoint(value))
+
+    def submit(
+        self, task_type: str, given: BaseModel | dict[str, Any], *, key: str, **options: Unpack[ChildOptions]
+    ) -> Child:
+        """As `Context.submit`."""
+        return Child(self.ask(asks.submit(task_type, given, key, {**options})), key)
+
+    def wait_for(self, *children: Child) -> list[ChildEnd]:
+        """As `Context.wait_for`."""
+        waiting = asks.waits(children)
+        try:
+            asked = next(waiting)
+            while True:
+                asked = waiting.send(self.ask(asked))
+        except StopIteration as done:
+            return done.value

@@ -216,6 +216,14 @@ RETRY_TASK = Method(
     repeatable=True,
     anonymous=False,
 )
+RETRY_TASKS = Method(
+    "/weir.v1.TaskService/RetryTasks",
+    task_service_pb2.RetryTasksRequest,
+    task_service_pb2.RetryTasksResponse,
+    timeout=60.0,
+    repeatable=True,
+    anonymous=False,
+)
 UPDATE_TASK = Method(
     "/weir.v1.TaskService/UpdateTask",
     task_service_pb2.UpdateTaskRequest,

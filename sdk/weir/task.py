@@ -18,11 +18,12 @@ A worker that runs the module serves its tasks. Name and version say what a task
 is: change the version whenever the input or output changes.
 
 A handler that computes, or calls what blocks, is a plain `def` with the same
-arguments. Each of its runs has a process of its own, in a fresh folder that is
-removed afterwards (also its TMPDIR), with limits where they are declared:
+arguments, the second of them a BlockingContext. Each of its runs has a process of
+its own, in a fresh folder that is removed afterwards (also its TMPDIR), with limits
+where they are declared:
 
     @task("page.render", version=1, memory="512MiB", cpu_time=timedelta(minutes=2))
-    def render(input: Input, ctx: Context) -> Output:
+    def render(input: Input, ctx: BlockingContext) -> Output:
         ...
 
 What it prints is in the task's log. When the task is cancelled, `Cancelled` is
@@ -42,10 +43,11 @@ from typing import Any, Final, Literal, get_type_hints
 
 from pydantic import BaseModel
 
-from weir.context import Cancelled, Context, Logger, Masks
+from weir.asks import Answer, Ask, Child, ChildEnd, ChildFailed, Refused
+from weir.context import BlockingContext, Cancelled, Context, Logger, Masks
 
-Handler = Callable[[Any, Context], Awaitable[BaseModel] | BaseModel]
-"""An `async def` or `def` of a pydantic model and a Context that returns a pydantic model."""
+Handler = Callable[[Any, Context], Awaitable[BaseModel]] | Callable[[Any, BlockingContext], BaseModel]
+"""An `async def` or `def` of a pydantic model and its context that returns a pydantic model."""
 
 Priority = Literal["LOW", "NORMAL", "HIGH"]
 """Classes of urgency."""
@@ -114,7 +116,7 @@ class TaskDefinition:
 
     name: str
     version: int
-    handler: Callable[[Any, Context], Any] = field(repr=False)
+    handler: Callable[[Any, Any], Any] = field(repr=False)
     input_model: type[BaseModel]
     output_model: type[BaseModel]
     description: str = ""
@@ -133,7 +135,7 @@ class TaskDefinition:
         """True for an `async def`; a `def` has a process for each run."""
         return inspect.iscoroutinefunction(self.handler)
 
-    def __call__(self, input: BaseModel, ctx: Context) -> Any:  # noqa: A002 - the handler's word
+    def __call__(self, input: BaseModel, ctx: Context | BlockingContext) -> Any:  # noqa: A002 - the handler's word
         """Call the handler as the function that it is; tests use `weir.testing.run`."""
         return self.handler(input, ctx)
 
@@ -220,7 +222,12 @@ def _models(name: str, handler: Callable[..., Any]) -> tuple[type[BaseModel], ty
     hints = get_type_hints(handler)
     parameters = list(inspect.signature(handler).parameters)
     if len(parameters) != 2:  # noqa: PLR2004
-        raise TypeError(f"the handler of {name} takes two arguments, its input and a Context")
+        raise TypeError(f"the handler of {name} takes two arguments, its input and a context")
+    is_async = inspect.iscoroutinefunction(handler)
+    context = Context if is_async else BlockingContext
+    if hints.get(parameters[1], context) is not context:
+        kind = "an `async def`" if is_async else "a plain `def`"
+        raise TypeError(f"the handler of {name} is {kind}: its second argument is a {context.__name__}")
     models = hints.get(parameters[0]), hints.get("return")
     for place, model in zip(("input", "return value"), models, strict=True):
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
@@ -229,10 +236,17 @@ def _models(name: str, handler: Callable[..., Any]) -> tuple[type[BaseModel], ty
 
 
 __all__ = [
+    "Answer",
+    "Ask",
+    "BlockingContext",
     "Cancelled",
+    "Child",
+    "ChildEnd",
+    "ChildFailed",
     "Context",
     "Logger",
     "Masks",
+    "Refused",
     "Retry",
     "RetryLater",
     "TaskDefinition",

@@ -13,16 +13,25 @@ Input and output pass through their models and through JSON, as they do on a wor
 What the handler raises is raised. A `def` handler runs in the test's own process: a
 debugger reaches it, and its limits on memory and CPU do not hold. In a test that is
 itself an `async def`, `await testing.run_async(…)`.
+
+What an earlier attempt kept is given as `checkpoint`, and how children end as
+`children`, by their keys: an output, or a text for one that fails.
+
+    ran = testing.run(site_length, {"pages": ["a"]}, children={"a": {"length": 5}})
+    assert [child.type for child in ran.children] == ["page.length"]
 """
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
-from weir.context import Context, Masks
+from weir.asks import Ask
+from weir.context import BlockingContext, Context, Masks
 from weir.task import TaskDefinition
 
 _LEVELS: Final[dict[int, Literal["debug", "info", "warning", "error"]]] = {
@@ -53,12 +62,27 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Submitted:
+    """One child that was made with `ctx.submit`."""
+
+    type: str
+    key: str
+    input: dict[str, Any]
+    queue: str = ""
+    priority: str = ""
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
 class Ran:
     """What a handler returned, and all that it reported on the way."""
 
     output: Any
     progress: list[Progress]
     log: list[Line]
+    checkpoints: list[Any]
+    """As JSON, the one kept last at the end."""
+    children: list[Submitted]
 
 
 def run(
@@ -68,16 +92,18 @@ def run(
     attempt: int = 1,
     project: str = "default",
     resources: Any = None,
+    checkpoint: Any = None,
+    children: Mapping[str, dict[str, Any] | str] | None = None,
 ) -> Ran:
     """Run a handler to its end; raises what it raises, and ValidationError for an input that does not fit."""
+    recorder = _Recorder(children or {})
+    about = attempt, project, resources, checkpoint
     if not definition.is_async:
-        recorder, value = _call(definition, given, attempt, project, resources)
-        return recorder.ran(definition, value)
+        return recorder.ran(definition, _call(definition, given, recorder, about))
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        again = run_async(definition, given, attempt=attempt, project=project, resources=resources)
-        return asyncio.run(again)
+        return recorder.ran(definition, asyncio.run(_call(definition, given, recorder, about)))
     raise RuntimeError("an event loop is running already: `await weir.testing.run_async(…)` instead")
 
 
@@ -88,17 +114,23 @@ async def run_async(
     attempt: int = 1,
     project: str = "default",
     resources: Any = None,
+    checkpoint: Any = None,
+    children: Mapping[str, dict[str, Any] | str] | None = None,
 ) -> Ran:
     """As `run`, in a test that is an `async def`; a `def` handler blocks its loop."""
-    recorder, value = _call(definition, given, attempt, project, resources)
+    recorder = _Recorder(children or {})
+    value = _call(definition, given, recorder, (attempt, project, resources, checkpoint))
     return recorder.ran(definition, await value if definition.is_async else value)
 
 
 class _Recorder:
-    """A sink that keeps everything."""
+    """Keeps everything that is reported, and answers what is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, ends: Mapping[str, dict[str, Any] | str]) -> None:
+        self._ends = ends
         self._masks = Masks()
+        self._checkpoints: list[Any] = []
+        self._children: list[Submitted] = []
         self._progress: list[Progress] = []
         self._log: list[Line] = []
 
@@ -113,6 +145,28 @@ class _Recorder:
     def mask(self, secret: str) -> None:
         self._masks.add(secret)
 
+    def answer(self, asked: Ask) -> Any:
+        """What a worker would, at once."""
+        match asked["what"]:
+            case "checkpoint":
+                self._checkpoints.append(asked["value"])
+                return None
+            case "submit":
+                child = Submitted(**{key: value for key, value in asked.items() if key != "what"})
+                if all(child.key != known.key for known in self._children):
+                    self._children.append(child)
+                return child.key
+            case _:
+                return self._end(asked["task_id"])
+
+    def _end(self, key: str) -> dict[str, Any]:
+        if key not in self._ends:
+            raise LookupError(f"the test does not say how child {key!r} ends: give it in `children`")
+        end = self._ends[key]
+        if isinstance(end, str):
+            return {"state": "FAILED", "output": None, "message": end}
+        return {"state": "SUCCEEDED", "output": end, "message": ""}
+
     def ran(self, definition: TaskDefinition, value: Any) -> Ran:
         model = definition.output_model
         if not isinstance(value, model):
@@ -121,17 +175,21 @@ class _Recorder:
             )
         # What JSON can't carry would fail on a worker too.
         value.model_dump_json()
-        return Ran(value, self._progress, self._log)
+        return Ran(value, self._progress, self._log, self._checkpoints, self._children)
 
 
 def _call(
     definition: TaskDefinition,
     given: BaseModel | dict[str, Any],
-    attempt: int,
-    project: str,
-    resources: Any,
-) -> tuple[_Recorder, Any]:
-    recorder = _Recorder()
-    context = Context(str(uuid.uuid4()), attempt, project, recorder, resources)
-    wire = given.model_dump(mode="json") if isinstance(given, BaseModel) else given
-    return recorder, definition.handler(definition.input_model.model_validate(wire), context)
+    recorder: _Recorder,
+    about: tuple[int, str, Any, Any],
+) -> Any:
+    attempt, project, resources, checkpoint = about
+    who = str(uuid.uuid4()), attempt, project, recorder, resources, to_jsonable_python(checkpoint)
+
+    async def answer(asked: Ask) -> Any:
+        return recorder.answer(asked)
+
+    context = Context(*who, ask=answer) if definition.is_async else BlockingContext(*who, ask=recorder.answer)
+    wire = to_jsonable_python(given)
+    return definition.handler(definition.input_model.model_validate(wire), context)

@@ -18,9 +18,11 @@ from weir_core.redis import connect
 from weir_core.schedules.scheduling import Scheduling
 from weir_core.secrets import SecretBox
 from weir_core.signals import Signals
+from weir_core.tasks.asking import Asking
 from weir_core.tasks.execution import TaskExecution
 from weir_core.tasks.history import History
 from weir_core.tasks.promotion import Promotion
+from weir_core.tasks.retrying import Retrying
 from weir_core.tasks.service import TaskService
 from weir_core.tasks.stopping import Stopping
 from weir_core.tasks.sweeping import Sweeper
@@ -45,6 +47,8 @@ class Runtime:
     stopping: Stopping
     promotion: Promotion
     execution: TaskExecution
+    asking: Asking
+    retrying: Retrying
     sweeper: Sweeper
     hub: WatchHub
     history: History
@@ -93,6 +97,8 @@ class Runtime:
             stopping=stopping,
             promotion=promotion,
             execution=TaskExecution(db, live, promotion),
+            asking=Asking(db, tasks),
+            retrying=Retrying(db, tasks),
             sweeper=Sweeper(db, queue, live, promotion),
             hub=WatchHub(db, live),
             history=History(db, live),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from weir.task import Cancelled, Context, Retry, TaskFailure, task
+from weir.task import BlockingContext, Cancelled, Retry, TaskFailure, task
 
 ONCE = Retry(max_attempts=1)
 # Each begins a session of its own and ignores SIGTERM; one of them has such a child.
@@ -56,7 +56,7 @@ class Seen(BaseModel):
 
 
 @task("command.look")
-def look(given: How, ctx: Context) -> Seen:
+def look(given: How, ctx: BlockingContext) -> Seen:
     """Tell what surrounds it."""
     ctx.progress(1, 2, unit="looks", message="half")
     ctx.log.info("looking", way=given.way)
@@ -68,7 +68,7 @@ def look(given: How, ctx: Context) -> Seen:
 
 
 @task("command.print")
-def prints(given: Nothing, ctx: Context) -> Nothing:
+def prints(given: Nothing, ctx: BlockingContext) -> Nothing:
     """Print in all the ways there are."""
     ctx.mask("hunter2")
     print("first line")
@@ -84,7 +84,7 @@ def prints(given: Nothing, ctx: Context) -> Nothing:
 
 
 @task("command.flood")
-def flood(given: Nothing, ctx: Context) -> Nothing:
+def flood(given: Nothing, ctx: BlockingContext) -> Nothing:
     """Print more than anyone reads."""
     for _ in range(40):
         sys.stdout.write("a line\n" * 5000)
@@ -92,7 +92,7 @@ def flood(given: Nothing, ctx: Context) -> Nothing:
 
 
 @task("command.until")
-def until(given: Where, ctx: Context) -> Seen:
+def until(given: Where, ctx: BlockingContext) -> Seen:
     """Run until a file is there, or it is told to stop."""
     ctx.log.info("running", pid=os.getpid())
     try:
@@ -104,7 +104,7 @@ def until(given: Where, ctx: Context) -> Seen:
 
 
 @task("command.stubborn")
-def stubborn(given: How, ctx: Context) -> Nothing:
+def stubborn(given: How, ctx: BlockingContext) -> Nothing:
     """Refuse to stop in one of several ways."""
     ctx.log.info("running", pid=os.getpid())
     match given.way:
@@ -127,7 +127,7 @@ def stubborn(given: How, ctx: Context) -> Nothing:
 
 
 @task("command.family")
-def family(given: How, ctx: Context) -> Nothing:
+def family(given: How, ctx: BlockingContext) -> Nothing:
     """Have descendants that want to live on, then do what the way says."""
     subprocess.Popen([sys.executable, "-c", _WITH_CHILD], start_new_session=True)
     subprocess.run(["sh", "-c", _HIDDEN], check=True)
@@ -166,7 +166,7 @@ _ENDS: dict[str, Callable[[], object]] = {
 
 
 @task("command.end", retry=ONCE)
-def end(given: How, ctx: Context) -> Nothing:
+def end(given: How, ctx: BlockingContext) -> Nothing:
     """End in a way of its own."""
     ctx.mask("hunter2")
     print("last words with hunter2")
@@ -181,7 +181,7 @@ def end(given: How, ctx: Context) -> Nothing:
 
 
 @task("command.hungry", memory="64MiB", retry=ONCE)
-def hungry(given: How, ctx: Context) -> Nothing:
+def hungry(given: How, ctx: BlockingContext) -> Nothing:
     """Take more memory than it may."""
     if given.way == "alone":
         kept = [bytearray(1 << 20) for _ in range(200)]
@@ -197,7 +197,7 @@ def hungry(given: How, ctx: Context) -> Nothing:
 
 
 @task("command.busy", cpu_time=timedelta(seconds=1), retry=ONCE)
-def busy(given: How, ctx: Context) -> Nothing:
+def busy(given: How, ctx: BlockingContext) -> Nothing:
     """Compute for longer than it may."""
     if given.way == "alone":
         sum(range(10**14))

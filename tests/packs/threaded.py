@@ -5,7 +5,7 @@ import threading
 
 from pydantic import BaseModel
 
-from weir.task import Context, task
+from weir.task import BlockingContext, task
 
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 
@@ -22,6 +22,6 @@ class Seen(BaseModel):
 
 
 @task("threaded.look")
-def look(given: Nothing, ctx: Context) -> Seen:
+def look(given: Nothing, ctx: BlockingContext) -> Seen:
     """Count the threads that really run, and tell whether the parent had the pack."""
     return Seen(threads=len(sys._current_frames()), is_late="late" in sys.argv)

@@ -4,8 +4,17 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from weir import testing
-from weir.task import Context, TaskDefinition, task
+from tests.packs import families
+from weir import asks, testing
+from weir.task import (
+    BlockingContext,
+    Child,
+    ChildEnd,
+    ChildFailed,
+    Context,
+    TaskDefinition,
+    task,
+)
 
 
 class Words(BaseModel):
@@ -18,7 +27,7 @@ class Count(BaseModel):
 
 
 @task("testing.count")
-def count(given: Words, ctx: Context) -> Count:
+def count(given: Words, ctx: BlockingContext) -> Count:
     """Count letters."""
     ctx.mask("hunter2")
     for number in range(1, given.times + 1):
@@ -35,7 +44,7 @@ async def count_async(given: Words, ctx: Context) -> Count:
 
 
 @task("testing.wrong")
-def wrong(given: Words, ctx: Context) -> Count:
+def wrong(given: Words, ctx: BlockingContext) -> Count:
     """Return what was not declared."""
     ctx.log.info("wrong")
     return given  # pyright: ignore[reportReturnType]
@@ -68,7 +77,52 @@ def test_what_would_fail_on_a_worker_fails_here():
         testing.run(wrong, {"text": "abc"})
 
 
+class TestAsked:
+    def test_checkpoints_are_given_and_kept(self):
+        ran = testing.run(families.count, {}, attempt=3, checkpoint={"at": 5})
+        assert ran.output.found == {"at": 5}
+        assert ran.checkpoints == [{"at": -1}, {"at": 15}]
+
+    @pytest.mark.parametrize("definition", [families.parent, families.parent_blocking], ids=["async", "def"])
+    def test_children_end_as_the_test_says(self, definition: TaskDefinition):
+        given = {"texts": {"a": "x", "b": "y"}, "options": {"queue": "slow"}}
+        ran = testing.run(definition, given, children={"a": {"text": "X"}, "b": "it broke"})
+        assert [(end["state"], end["output"], end["why"]) for end in ran.output.ends] == [
+            ("SUCCEEDED", {"text": "X"}, ""),
+            ("FAILED", None, "it broke"),
+        ]
+        assert ran.children[0] == testing.Submitted("families.echo", "a", {"text": "x"}, "slow")
+        with pytest.raises(LookupError, match="'b'"):
+            testing.run(definition, given, children={"a": {}})
+
+    def test_what_is_too_large_is_refused_before_it_is_sent(self):
+        with pytest.raises(ValueError, match=r"262,144"):
+            asks.checkpoint("x" * (256 << 10))
+        with pytest.raises(ValueError, match=r"1,048,576"):
+            asks.submit("a.b", {"text": "x" * (1 << 20)}, "key", {})
+        with pytest.raises(ValueError, match="1 to 200 characters"):
+            asks.submit("a.b", {}, "", {})
+
+    def test_a_failed_childs_result_is_an_exception(self):
+        end = ChildEnd(Child("1", "a"), "FAILED", message="it broke")
+        with pytest.raises(ChildFailed, match=r"child 'a' \(1\) ended FAILED: it broke"):
+            end.result()
+        assert ChildEnd(Child("1", "a"), "SUCCEEDED", {"text": "x"}).result() == {"text": "x"}
+
+
 class TestDeclaration:
+    def test_the_context_fits_the_handler(self):
+        async def coroutine(given: Words, ctx: BlockingContext) -> Count:
+            return Count(letters=len(given.text) + ctx.attempt)
+
+        def plain(given: Words, ctx: Context) -> Count:
+            return Count(letters=len(given.text) + ctx.attempt)
+
+        with pytest.raises(TypeError, match="an `async def`: its second argument is a Context"):
+            task("testing.async")(coroutine)  # pyright: ignore[reportArgumentType]
+        with pytest.raises(TypeError, match="a plain `def`: its second argument is a BlockingContext"):
+            task("testing.plain")(plain)  # pyright: ignore[reportArgumentType]
+
     def test_limits_are_read_in_bytes_and_units(self):
         kept = {}
         for memory in ("64MiB", "64 MiB", 64 << 20):
@@ -85,7 +139,7 @@ class TestDeclaration:
             task("testing.limited", memory="64MiB")(count_async.handler)
 
     def test_a_generator_is_no_handler(self):
-        def lines(given: Words, ctx: Context) -> Iterator[Count]:
+        def lines(given: Words, ctx: BlockingContext) -> Iterator[Count]:
             ctx.log.info("lines")
             yield Count(letters=len(given.text))
 

@@ -242,21 +242,6 @@ class TestCommand:
         assert "WEIR_DATABASE_URL, WEIR_REDIS_URL, WEIR_MASTER_KEY" in told
 
 
-class TestDbCommand:
-    async def test_check_tells_drift_by_its_status(self, empty_database_url: str):
-        given = {"WEIR_DATABASE_URL": empty_database_url, "WEIR_ADMIN_PASSWORD": ""}
-        status, _, told = await _weir("db", "check", **given)
-        assert status == 1
-        assert "lacks the newest migrations" in told
-        assert (await _weir("db", "upgrade", **given))[0] == 0
-        assert await _weir("db", "check", **given) == (0, "tables and migrations agree\n", "")
-
-    async def test_a_second_upgrade_makes_no_second_admin(self, empty_database_url: str):
-        given = {"WEIR_DATABASE_URL": empty_database_url, "WEIR_ADMIN_PASSWORD": PASSWORD}
-        assert "was made" in (await _weir("db", "upgrade", **given))[1]
-        assert "was made" not in (await _weir("db", "upgrade", **given))[1]
-
-
 async def _weir(*arguments: str, **environment: str) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
         WEIR,

@@ -13,10 +13,12 @@ from tests.fixtures.engine import ECHO
 from tests.fixtures.server import Client, ServerUnderTest, refused
 from weir.v1 import task_pb2
 from weir.v1 import task_service_pb2 as pb
+from weir_core.fleet.models import TaskType
 from weir_core.ids import new_id
 from weir_core.tasks.execution import Claimed
 from weir_core.tasks.models import Failure
 from weir_core.tasks.outcomes import Ended
+from weir_core.tasks.retrying import RETRY_TASK
 from weir_core.tasks.states import FailureKind
 
 CODE = grpc.StatusCode
@@ -120,6 +122,39 @@ class TestCancelTasks:
         answer = await elsewhere.tasks.CancelTasks(pb.CancelTasksRequest(filter="state = QUEUED"))
         assert answer.task_count == 0
         assert (await get(server.admin, task.id)).state == task_pb2.TASK_STATE_QUEUED
+
+
+class TestRetryTasks:
+    @pytest.fixture(autouse=True)
+    async def known(self, server: ServerUnderTest):
+        schema: dict[str, Any] = {"type": "object"}
+        kind = TaskType(RETRY_TASK, 1, "builtin", "", schema, schema, permission="tasks.submit")
+        values = {"host": "there", "version": "1", "slots": 8, "queues": ["default"]}
+        await server.runtime.fleet.register(new_id(), values, [kind])
+
+    async def test_what_ended_badly_and_was_not_retried_counts(self, server: ServerUnderTest, worker: UUID):
+        failed = [(await submit(server.admin, labels={"team": "data"})).id for _ in range(3)]
+        for each in failed:
+            await fail(server, worker, each, FailureKind.USER_ERROR)
+        await submit(server.admin, labels={"team": "data"})
+        await server.admin.tasks.RetryTask(pb.RetryTaskRequest(task_id=failed[0]))
+        wanted = pb.RetryTasksRequest(filter='labels.team = "data"', max_per_minute=5, request_id="1")
+        only = pb.RetryTasksRequest(filter=wanted.filter, validate_only=True)
+        counted = await server.admin.tasks.RetryTasks(only)
+        assert (counted.task_count, counted.task_id) == (2, "")
+        first, again = [await server.admin.tasks.RetryTasks(wanted) for _ in range(2)]
+        assert (first.task_count, first.task_id) == (2, again.task_id)
+        made = await get(server.admin, first.task_id)
+        assert (made.spec.type, made.spec.input["max_per_minute"]) == ("tasks.retry", 5)
+
+    async def test_who_may_not_submit_there_and_a_wrong_filter_are_refused(self, server: ServerUnderTest):
+        viewer = await server.user("vera", "viewer", "default")
+        said = await refused(viewer.tasks.RetryTasks(pb.RetryTasksRequest(filter="state = FAILED")))
+        assert said.code is CODE.PERMISSION_DENIED
+        said = await refused(server.admin.tasks.RetryTasks(pb.RetryTasksRequest(filter="color = 3")))
+        assert (said.code, said.reason) == (CODE.INVALID_ARGUMENT, "FILTER_INVALID")
+        said = await refused(server.admin.tasks.RetryTasks(pb.RetryTasksRequest()))
+        assert (said.code, list(said.fields)) == (CODE.INVALID_ARGUMENT, ["filter"])
 
 
 class TestRetryTask:

@@ -73,6 +73,7 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
         runtime.execution,
         reader := runtime.queue.reader(settings.queues, settings.packs),
         crew,
+        asking=runtime.asking,
         signals=runtime.signals,
         fleet=runtime.fleet,
         slots=settings.slots,

@@ -1,7 +1,7 @@
 """Keeps one run of a `def` handler: hears what it says, stops it, and sees that nothing of it is left.
 
-    worker → keeper   start, cancel, kill
-    keeper → worker   progress, log, holdup, done
+    worker → keeper   start, answer, cancel, kill
+    keeper → worker   progress, log, ask, holdup, done
 
 A fork of the nursery for each run, and the run is a fork of it in turn. It adopts every orphan of
 the run, so that it can tell when the last of its processes has gone. Where the worker is gone, it kills
@@ -46,21 +46,24 @@ def keep(worker: socket.socket, start: dict[str, Any], load: Loader) -> None:
     folder.mkdir(mode=0o700, parents=True)
     outputs = [os.pipe(), os.pipe()]
     heard, reports = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    asked, questions = socket.socketpair()
     outcome = os.memfd_create("weir-outcome") if processes.LINUX else _nameless_file()
-    place = Place(folder, outputs[0][1], outputs[1][1], reports, outcome)
+    place = Place(folder, outputs[0][1], outputs[1][1], reports, questions, outcome)
     me, kills = os.getpid(), oom_kills()
     child = os.fork()
     if child == 0:
         worker.close()
         heard.close()
+        asked.close()
         for reading, _ in outputs:
             os.close(reading)
         run(start, place, me, load)
     reports.close()
+    questions.close()
     for _, writing in outputs:
         os.close(writing)
     readings = [reading for reading, _ in outputs]
-    keeper = Keeper(start, child, place, heard=heard, outputs=readings, kills=kills)
+    keeper = Keeper(start, child, place, heard=heard, asked=asked, outputs=readings, kills=kills)
     asyncio.run(_attend(worker, keeper))
 
 
@@ -74,6 +77,7 @@ class Keeper:
         place: Place,
         *,
         heard: socket.socket,
+        asked: socket.socket,
         outputs: list[int],
         kills: int,
     ) -> None:
@@ -81,6 +85,7 @@ class Keeper:
         self._child = child
         self._place = place
         self._heard = heard
+        self._asked = asked
         self._outputs = dict(zip(outputs, (Lines(), Lines()), strict=True))
         self._errors = outputs[1]
         self._meter = Meter(start["memory"] or 0, start["cpu_time"] or 0)
@@ -105,7 +110,14 @@ class Keeper:
             os.set_blocking(descriptor, False)
             loop.add_reader(descriptor, self._hear_output, descriptor)
         self._collect()
-        beside = [self._hear_worker(pipe), self._outbox.run(), self._meter_run(), self._flush_begun()]
+        questions = await Pipe.open(self._asked)
+        beside = [
+            self._hear_worker(pipe, questions),
+            self._hear_questions(pipe, questions),
+            self._outbox.run(),
+            self._meter_run(),
+            self._flush_begun(),
+        ]
         tasks = [asyncio.create_task(each) for each in beside]
         await self._ending.wait()
         await self._clear(pipe)
@@ -124,8 +136,18 @@ class Keeper:
             await pipe.send({"op": "done", **result})
             await pipe.finish()
 
-    async def _hear_worker(self, pipe: Pipe) -> None:
+    async def _hear_questions(self, pipe: Pipe, questions: Pipe) -> None:
+        # The run asks one thing at a time: its number tells nobody anything.
+        while (asked := await questions.receive()) is not None:
+            with contextlib.suppress(OSError):
+                await pipe.send({"op": "ask", "ask": 0, "asked": asked})
+
+    async def _hear_worker(self, pipe: Pipe, questions: Pipe) -> None:
         while (message := await pipe.receive()) is not None:
+            if message["op"] == "answer":
+                with contextlib.suppress(OSError):
+                    await questions.send(message["answer"])
+                continue
             self._stopped = True
             if message["op"] == "kill":
                 self._ending.set()

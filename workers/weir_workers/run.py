@@ -18,10 +18,11 @@ from typing import Any, NoReturn
 import orjson
 from pydantic import ValidationError
 
-from weir.task import Cancelled, Context, Masks, TaskDefinition
+from weir.task import BlockingContext, Cancelled, Masks, TaskDefinition
 from weir_workers import limits, processes
 from weir_workers.exits import Exit, memory_failure
 from weir_workers.failures import describe, invalid_input
+from weir_workers.questions import BlockingQuestions
 from weir_workers.results import returned
 
 Loader = Callable[[], dict[str, TaskDefinition]]
@@ -29,12 +30,13 @@ Loader = Callable[[], dict[str, TaskDefinition]]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a run has in the world: its folder, and where its output, reports and outcome go."""
+    """What a run has in the world: its folder, and where its output, reports, questions and outcome go."""
 
     folder: Path
     stdout: int
     stderr: int
     reports: socket.socket
+    questions: socket.socket
     outcome: int
 
 
@@ -79,7 +81,7 @@ class Stop:
             self._inside = False
             raise Cancelled
 
-    def call(self, definition: TaskDefinition, given: Any, context: Context) -> Any:
+    def call(self, definition: TaskDefinition, given: Any, context: BlockingContext) -> Any:
         """Call the handler; raises Cancelled where a stop was asked for before it had returned."""
         self._inside = True
         if self._asked:
@@ -94,7 +96,7 @@ def run(start: dict[str, Any], place: Place, keeper: int, load: Loader) -> NoRet
     me = os.getpid()
     try:
         stop = _settle(place, keeper)
-        outcome = _outcome(start, load, ReportSink(place.reports), stop)
+        outcome = _outcome(start, load, place, stop)
         # A fork of the handler's that came back out of it has no say.
         if os.getpid() == me:
             os.pwrite(place.outcome, orjson.dumps(outcome), 0)
@@ -131,10 +133,18 @@ def _settle(place: Place, keeper: int) -> Stop:
     return stop
 
 
-def _outcome(start: dict[str, Any], load: Loader, sink: ReportSink, stop: Stop) -> dict[str, Any]:
+def _outcome(start: dict[str, Any], load: Loader, place: Place, stop: Stop) -> dict[str, Any]:
+    sink = ReportSink(place.reports)
     try:
         definition = load()[start["type"]]
-        context = Context(start["id"], start["attempt"], start["project"], sink)
+        context = BlockingContext(
+            start["id"],
+            start["attempt"],
+            start["project"],
+            sink,
+            last_checkpoint=start["checkpoint"],
+            ask=BlockingQuestions(place.questions).ask,
+        )
         try:
             given = definition.input_model.model_validate(start["input"])
         except ValidationError as error:

@@ -1,7 +1,7 @@
 """The child process: runs the handlers of one pack, told over a pipe by its worker.
 
-    worker → child   start, cancel
-    child → worker   hello, progress, log, done
+    worker → child   start, answer, cancel
+    child → worker   hello, progress, log, ask, done
 
 It ends when the pipe does, and dies with its worker.
 """
@@ -10,15 +10,17 @@ import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import ValidationError
 
-from weir.task import Cancelled, Context, TaskDefinition
+from weir.task import Ask, Cancelled, Context, TaskDefinition
 from weir_workers import packs, processes, spawning
 from weir_workers.failures import describe, invalid_input
 from weir_workers.outbox import Key, Outbox, TaskSink, system_line
 from weir_workers.pipe import Pipe
+from weir_workers.questions import Questions
 from weir_workers.results import returned
 
 
@@ -30,6 +32,7 @@ class Runner:
         self._definitions = definitions
         self._resources = resources
         self._outbox = Outbox(pipe)
+        self._questions = Questions(pipe)
         self._running: dict[Key, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -39,17 +42,22 @@ class Runner:
         await self._pipe.send({"op": "hello", "tasks": introductions})
         while (message := await self._pipe.receive()) is not None:
             key = message["id"], message["attempt"]
-            if message["op"] == "start":
-                self._running[key] = asyncio.create_task(self._run(key, message))
-            elif key in self._running:
-                self._running[key].cancel()
+            match message["op"]:
+                case "start":
+                    self._running[key] = asyncio.create_task(self._run(key, message))
+                case "answer":
+                    self._questions.answered(message)
+                case _ if key in self._running:
+                    self._running[key].cancel()
+                case _:
+                    pass
         sending.cancel()
 
     async def _run(self, key: Key, message: dict[str, Any]) -> None:
         spawned = spawning.enter(processes.run_mark(*key))
         sink = TaskSink(self._outbox, key)
         try:
-            result = await self._outcome(message, sink)
+            result = await self._outcome(message, sink, self._questions.of(key))
         finally:
             del self._running[key]
         if spawned.any and (left := await asyncio.to_thread(spawned.end_all)):
@@ -57,9 +65,19 @@ class Runner:
         await self._outbox.flush()
         await self._pipe.send({"op": "done", "id": key[0], "attempt": key[1], **result})
 
-    async def _outcome(self, message: dict[str, Any], sink: TaskSink) -> dict[str, Any]:
+    async def _outcome(
+        self, message: dict[str, Any], sink: TaskSink, ask: Callable[[Ask], Awaitable[Any]]
+    ) -> dict[str, Any]:
         definition = self._definitions[message["type"]]
-        context = Context(message["id"], message["attempt"], message["project"], sink, self._resources)
+        context = Context(
+            message["id"],
+            message["attempt"],
+            message["project"],
+            sink,
+            self._resources,
+            message["checkpoint"],
+            ask=ask,
+        )
         try:
             given = definition.input_model.model_validate(message["input"])
         except ValidationError as error:

@@ -24,6 +24,7 @@ from weir_core.fleet.models import WorkerState
 from weir_core.fleet.service import FleetService
 from weir_core.queue import HintReader
 from weir_core.signals import Signals
+from weir_core.tasks.asking import Asking
 from weir_core.tasks.encoding import dump_cancellation
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.events import AttemptLog, EventKind, state_body
@@ -31,6 +32,7 @@ from weir_core.tasks.execution import Claimed, TaskExecution
 from weir_core.tasks.models import Failure, Task
 from weir_core.tasks.outcomes import Ended, past_deadline, timed_out
 from weir_core.tasks.states import CancelPhase, FailureKind, TaskState, TimeoutKind
+from weir_workers.answering import Answering
 from weir_workers.child import Child, ChildGone
 from weir_workers.crew import Crew
 from weir_workers.process import Process
@@ -42,6 +44,8 @@ _PAUSE: Final = 1.0
 _RESTART_PAUSE: Final = 1.0
 # A stopped worker has waited for its handlers already: this is for putting things away.
 _HAND_BACK_GRACE: Final = timedelta(seconds=3)
+# Beyond that many, who waits for children keeps its slot: each is a run with its memory all the same.
+_WAITING_PER_SLOT: Final = 16
 
 
 @dataclass(eq=False)
@@ -58,12 +62,21 @@ class Running:
     phase: CancelPhase | None = None
     """How far its cancellation has come, as it is stored."""
     heard: float = field(default_factory=time.monotonic)
-    timers: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+    waits: int = 0
+    """For how many children it waits just now."""
+    beside: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    """What goes on for it as long as its attempt does: time limits, answers."""
 
     @property
     def key(self) -> dict[str, Any]:
         """What names it on the pipe."""
         return {"id": str(self.task.id), "attempt": self.task.attempt}
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside the handler, until the attempt ends."""
+        task = asyncio.create_task(work)
+        self.beside.add(task)
+        task.add_done_callback(self.beside.discard)
 
 
 class Supervisor:
@@ -76,6 +89,7 @@ class Supervisor:
         reader: HintReader,
         crew: Crew,
         *,
+        asking: Asking,
         signals: Signals,
         fleet: FleetService,
         slots: int,
@@ -100,6 +114,7 @@ class Supervisor:
         self._resting = False
         self._claiming = asyncio.Lock()
         self._recorder = Recorder(execution, self._fenced, holds)
+        self._answering = Answering(asking)
         self._beside: set[asyncio.Task[None]] = set()
         self._cancels = asyncio.Lock()
         self._missed = False
@@ -108,6 +123,7 @@ class Supervisor:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recorder.run())
+            group.create_task(self._answering.run())
             group.create_task(self._claim())
             group.create_task(self._hear())
             group.create_task(self._look())
@@ -144,8 +160,8 @@ class Supervisor:
 
     async def _claim(self) -> None:
         while not self._draining:
-            free = 0 if self._resting else self._slots - len(self._running)
-            if not free:
+            free = 0 if self._resting else self._slots - self._taken()
+            if free <= 0:
                 self._freed.clear()
                 await self._freed.wait()
                 continue
@@ -172,6 +188,11 @@ class Supervisor:
                 _log.warning("no tasks are claimed: %s", error)
                 await asyncio.sleep(_PAUSE)
 
+    def _taken(self) -> int:
+        """The slots in use: who waits for children needs none, so that those find room."""
+        waiting = sum(running.waits > 0 for running in self._running.values())
+        return len(self._running) - min(waiting, self._slots * _WAITING_PER_SLOT)
+
     async def _all_children_up(self) -> None:
         while any(child.gone for child in self._children.values()):
             self._freed.clear()
@@ -187,6 +208,7 @@ class Supervisor:
             "project": task.project,
             "type": task.type,
             "input": task.input,
+            "checkpoint": task.checkpoint,
         }
         running = Running(task, claimed.log, self._children[self._packs[task.type]])
         try:
@@ -206,7 +228,8 @@ class Supervisor:
             return
         self._running[running.task.id] = running
         self._recorder.add(running.log)
-        running.timers += [asyncio.create_task(timer) for timer in self._limits(running)]
+        for limit in self._limits(running):
+            running.keep(limit)
 
     async def _attend_process(self, running: Running, process: Process) -> None:
         async for message in process.messages():
@@ -252,12 +275,26 @@ class Supervisor:
             case "holdup":
                 self._keep(self._tell_holdup(running, message["text"]))
                 return
+            case "ask":
+                running.keep(self._answer(running, message))
             case "progress":
                 running.log.add_progress(message["body"])
             case _:
                 running.log.add_log(message["body"])
         running.heard = time.monotonic()
         self._recorder.changed(running.log)
+
+    async def _answer(self, running: Running, message: dict[str, Any]) -> None:
+        waits = message["asked"]["what"] == "wait"
+        running.waits += waits
+        self._freed.set()
+        try:
+            answer = await self._answering.answer(running.task, message["asked"])
+        finally:
+            running.waits -= waits
+            running.heard = time.monotonic()
+        with contextlib.suppress(ChildGone):
+            await running.child.send({"op": "answer", **running.key, "ask": message["ask"], "answer": answer})
 
     async def _hear(self) -> None:
         while True:
@@ -342,7 +379,8 @@ class Supervisor:
         await self._stop_failed(running, passed)
 
     async def _watch_stall(self, running: Running, limit: timedelta) -> None:
-        while (left := running.heard + limit.total_seconds() - time.monotonic()) > 0:  # noqa: ASYNC110
+        seconds = limit.total_seconds()
+        while (left := seconds if running.waits else running.heard + seconds - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
         message = f"no progress and no log line for {limit}"
         await self._stop_failed(running, timed_out(TimeoutKind.STALL, message, limit))
@@ -354,7 +392,7 @@ class Supervisor:
 
     async def _stop(self, running: Running, ended: Ended, grace: timedelta) -> None:
         running.stopping = ended
-        running.timers.append(asyncio.create_task(self._kill_after(running, grace)))
+        running.keep(self._kill_after(running, grace))
         try:
             await running.child.send({"op": "cancel", **running.key})
         except ChildGone:
@@ -411,9 +449,9 @@ class Supervisor:
         task.add_done_callback(self._beside.discard)
 
     async def _finish(self, running: Running, ended: Ended, *, patient: bool = True) -> None:
-        for timer in running.timers:
-            if timer is not asyncio.current_task():
-                timer.cancel()
+        for each in running.beside:
+            if each is not asyncio.current_task():
+                each.cancel()
         await self._recorder.remove(running.log)
         cancelled = ended.failure is not None and ended.failure.kind is FailureKind.CANCELLED
         if cancelled and running.killed and running.phase is not CancelPhase.KILLED:

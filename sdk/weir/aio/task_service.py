@@ -225,6 +225,37 @@ class AsyncTaskClient:
         )
         return await self._caller.unary(methods.RETRY_TASK, request, timeout)
 
+    async def retry_tasks(
+        self,
+        *,
+        project: str = "",
+        filter: str,
+        max_per_minute: int = 0,
+        validate_only: bool = False,
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> task_service_pb2.RetryTasksResponse:
+        """Submits all failed and cancelled tasks that match a filter anew, newest first, as a task of the
+        type `tasks.retry`; those that were retried before are left out. It acts as the caller, with the
+        rights of that moment.
+
+        Args:
+            project: Project of the tasks, and of the task that does it. Empty: `default`.
+            filter: Which tasks, as in ListTasks. Must not be empty.
+            max_per_minute: Tasks submitted a minute at most. 0 means 1,000.
+            validate_only: True: only count them.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.RetryTasksRequest(
+            project=project,
+            filter=filter,
+            max_per_minute=max_per_minute,
+            validate_only=validate_only,
+            request_id=request_id or fresh_id(),
+        )
+        return await self._caller.unary(methods.RETRY_TASKS, request, timeout)
+
     async def update_task(
         self, *, task: task_pb2.Task | None = None, update_mask: MaskLike = None, timeout: Timeout = None
     ) -> task_service_pb2.UpdateTaskResponse:

@@ -141,6 +141,29 @@ def retry(task_id: str, *, as_json: bool) -> None:
     show_json(task) if as_json else click.echo(task.id)
 
 
+@command.command("retry-all")
+@click.argument("filter_text", metavar="FILTER")
+@click.option("--project", default="", help="Project of the tasks; default: `default`.")
+@click.option("--per-minute", type=int, default=0, help="Tasks submitted a minute at most; default: 1000.")
+@click.option("--count", is_flag=True, help="Only count them.")
+@as_json
+def retry_all(filter_text: str, project: str, per_minute: int, *, count: bool, as_json: bool) -> None:
+    """Submit all failed and cancelled tasks that match FILTER anew, such as: failure.kind = DEPENDENCY.
+
+    A task of the type `tasks.retry` does it; follow it with `weir tasks watch`.
+    """
+    with connected() as client:
+        answer = client.tasks.retry_tasks(
+            project=project, filter=filter_text, max_per_minute=per_minute, validate_only=count
+        )
+    if as_json:
+        show_json(answer)
+    elif count:
+        click.echo(f"{answer.task_count} tasks would be submitted anew")
+    else:
+        click.echo(answer.task_id)
+
+
 @command.command()
 @click.argument("task_id")
 @as_json

@@ -563,6 +563,72 @@ class RetryTaskResponse(_message.Message):
 Global___RetryTaskResponse: _TypeAlias = RetryTaskResponse  # noqa: Y015
 
 @_typing.final
+class RetryTasksRequest(_message.Message):
+    """Request of RetryTasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    MAX_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """Project of the tasks, and of the task that does it. Empty: `default`."""
+    filter: _builtins.str
+    """Which tasks, as in ListTasks. Must not be empty."""
+    max_per_minute: _builtins.int
+    """Tasks submitted a minute at most. 0 means 1,000."""
+    validate_only: _builtins.bool
+    """True: only count them."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see common.proto."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str | None = ...,
+        filter: _builtins.str | None = ...,
+        max_per_minute: _builtins.int | None = ...,
+        validate_only: _builtins.bool | None = ...,
+        request_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "max_per_minute", b"max_per_minute", "project", b"project", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryTasksRequest: _TypeAlias = RetryTasksRequest  # noqa: Y015
+
+@_typing.final
+class RetryTasksResponse(_message.Message):
+    """Response of RetryTasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    TASK_COUNT_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """Task that does it; its output counts what was submitted and what was
+    refused. Empty with `validate_only`.
+    """
+    task_count: _builtins.int
+    """Tasks that match now; 1,000,000 stands for that many or more."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str | None = ...,
+        task_count: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_count", b"task_count", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryTasksResponse: _TypeAlias = RetryTasksResponse  # noqa: Y015
+
+@_typing.final
 class UpdateTaskRequest(_message.Message):
     """Request of UpdateTask."""
 

@@ -70,6 +70,11 @@ class TaskServiceStub:
                 request_serializer=weir_dot_v1_dot_task__service__pb2.RetryTaskRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_task__service__pb2.RetryTaskResponse.FromString,
                 _registered_method=True)
+        self.RetryTasks = channel.unary_unary(
+                '/weir.v1.TaskService/RetryTasks',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.RetryTasksRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.RetryTasksResponse.FromString,
+                _registered_method=True)
         self.UpdateTask = channel.unary_unary(
                 '/weir.v1.TaskService/UpdateTask',
                 request_serializer=weir_dot_v1_dot_task__service__pb2.UpdateTaskRequest.SerializeToString,
@@ -192,6 +197,15 @@ class TaskServiceServicer:
     def RetryTask(self, request, context):
         """Submits an ended task anew, with the same or an altered spec. The old task
         stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryTasks(self, request, context):
+        """Submits all failed and cancelled tasks that match a filter anew, newest
+        first, as a task of the type `tasks.retry`; those that were retried before
+        are left out. It acts as the caller, with the rights of that moment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,6 +345,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.RetryTask,
                     request_deserializer=weir_dot_v1_dot_task__service__pb2.RetryTaskRequest.FromString,
                     response_serializer=weir_dot_v1_dot_task__service__pb2.RetryTaskResponse.SerializeToString,
+            ),
+            'RetryTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryTasks,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.RetryTasksRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.RetryTasksResponse.SerializeToString,
             ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
@@ -588,6 +607,33 @@ class TaskService:
             '/weir.v1.TaskService/RetryTask',
             weir_dot_v1_dot_task__service__pb2.RetryTaskRequest.SerializeToString,
             weir_dot_v1_dot_task__service__pb2.RetryTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/RetryTasks',
+            weir_dot_v1_dot_task__service__pb2.RetryTasksRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.RetryTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

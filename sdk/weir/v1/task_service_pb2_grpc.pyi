@@ -58,6 +58,11 @@ class TaskServiceStub:
     """Submits an ended task anew, with the same or an altered spec. The old task
     stays as it is.
     """
+    RetryTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.RetryTasksRequest, _task_service_pb2.RetryTasksResponse]
+    """Submits all failed and cancelled tasks that match a filter anew, newest
+    first, as a task of the type `tasks.retry`; those that were retried before
+    are left out. It acts as the caller, with the rights of that moment.
+    """
     UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]
     """Changes a task that is PENDING or QUEUED: priority, start, deadline,
     labels; also releases a held one. STATE_CONFLICT once it runs.
@@ -125,6 +130,11 @@ class TaskServiceAsyncStub(TaskServiceStub):
     RetryTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RetryTaskRequest, _task_service_pb2.RetryTaskResponse]  # type: ignore[assignment]
     """Submits an ended task anew, with the same or an altered spec. The old task
     stays as it is.
+    """
+    RetryTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.RetryTasksRequest, _task_service_pb2.RetryTasksResponse]  # type: ignore[assignment]
+    """Submits all failed and cancelled tasks that match a filter anew, newest
+    first, as a task of the type `tasks.retry`; those that were retried before
+    are left out. It acts as the caller, with the rights of that moment.
     """
     UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]  # type: ignore[assignment]
     """Changes a task that is PENDING or QUEUED: priority, start, deadline,
@@ -232,6 +242,17 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_task_service_pb2.RetryTaskResponse, _abc.Awaitable[_task_service_pb2.RetryTaskResponse]]:
         """Submits an ended task anew, with the same or an altered spec. The old task
         stays as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryTasks(
+        self,
+        request: _task_service_pb2.RetryTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.RetryTasksResponse, _abc.Awaitable[_task_service_pb2.RetryTasksResponse]]:
+        """Submits all failed and cancelled tasks that match a filter anew, newest
+        first, as a task of the type `tasks.retry`; those that were retried before
+        are left out. It acts as the caller, with the rights of that moment.
         """
 
     @_abc_1.abstractmethod

@@ -121,6 +121,18 @@ def has_label(name: str, value: str) -> ColumnElement[bool]:
     )
 
 
+def never_retried() -> ColumnElement[bool]:
+    """True of a task that none was submitted anew for."""
+    again = task.alias("again")
+    return ~exists().where(again.c.retry_of == task.c.id)
+
+
+async def count(tx: AsyncConnection, conditions: list[Any], most: int) -> int:
+    """How many tasks meet the conditions; `most` for that many or more."""
+    found = select(task.c.id).where(task.c.is_delete.is_(False), *conditions).limit(most)
+    return await tx.scalar(select(func.count()).select_from(found.subquery())) or 0
+
+
 async def by_request_key(tx: AsyncConnection, key: bytes) -> tuple[Task, bytes] | None:
     """The task that a request made, with the hash of that request's content."""
     row = (await tx.execute(select(task).where(task.c.request_key == key))).first()

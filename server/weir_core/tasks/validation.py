@@ -1,5 +1,6 @@
-"""Checks what is asked for against the task type: its JSON schema and its sizes."""
+"""Checks what is asked for against the task type's JSON schema, and what comes past the contract's rules."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
@@ -11,6 +12,10 @@ from jsonschema.exceptions import ValidationError
 from weir_core.errors import InvalidArgument, SchemaMismatch, Violation
 
 MAX_INPUT: Final = 1 << 20
+_QUEUE: Final = re.compile(r"([a-z][a-z0-9_-]{0,59})?")
+_LABEL: Final = re.compile(r"[a-zA-Z0-9_./-]{1,63}")
+_MAX_LABELS: Final = 32
+_MAX_LABEL_VALUE: Final = 255
 _MAX_VIOLATIONS: Final = 10
 
 
@@ -25,6 +30,27 @@ def check_input(name: str, version: int, schema: dict[str, Any], value: dict[str
     ]
     if violations:
         raise SchemaMismatch(*violations, type=name)
+
+
+def check_queue(field: str, queue: str) -> None:
+    """Refuse what `TaskSpec.queue` would."""
+    if not _QUEUE.fullmatch(queue):
+        raise InvalidArgument.at(
+            field,
+            f"must begin with a small letter and hold only a-z, 0-9, _ and -, 60 at most, not {queue!r}",
+        )
+
+
+def check_labels(field: str, labels: dict[str, str]) -> None:
+    """Refuse what `TaskSpec.labels` would."""
+    if len(labels) > _MAX_LABELS:
+        raise InvalidArgument.at(field, f"has {len(labels)} labels; at most {_MAX_LABELS} are allowed")
+    for name, value in labels.items():
+        if not _LABEL.fullmatch(name) or len(value) > _MAX_LABEL_VALUE:
+            raise InvalidArgument.at(
+                f"{field}[{name[:64]!r}]",
+                f"a name has up to 63 of a-z, A-Z, 0-9, _ . / -, a value up to {_MAX_LABEL_VALUE} characters",
+            )
 
 
 def violation(root: str, error: ValidationError) -> Violation:

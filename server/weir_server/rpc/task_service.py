@@ -21,9 +21,11 @@ from weir_core.paging import fitting
 from weir_core.runtime import Runtime
 from weir_core.tasks.explaining import Explaining
 from weir_core.tasks.history import EventFilter
+from weir_core.tasks.retrying import RETRY_TASK
 from weir_core.tasks.revising import Revising
 from weir_core.tasks.service import FILTERS, Request, Submitted
 from weir_core.tasks.states import TERMINAL
+from weir_core.tasks.submitting import NewTask
 from weir_server.interceptors.authentication import caller, stands_on
 from weir_server.interceptors.validation import Validation
 from weir_server.rpc import convert_tasks
@@ -34,6 +36,7 @@ from weir_server.rpc.status import answer_to
 _QUIET_SECONDS: Final = 9.0
 # Tasks of a page in the FULL view: each may bring an input and an output of 1 MiB, to be read at once.
 _WHOLE: Final = 20
+_RETRIES_A_MINUTE: Final = 1000
 
 
 class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
@@ -43,6 +46,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._tasks = runtime.tasks
         self._stopping = runtime.stopping
         self._revising = Revising(runtime.db, runtime.promotion)
+        self._retrying = runtime.retrying
         self._explaining = Explaining(runtime.db, runtime.tasks)
         self._fleet = runtime.fleet
         self._hub = runtime.hub
@@ -124,6 +128,17 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         new = convert_tasks.new_task(old.project, spec, kind, _content(request), retry_of=old.id)
         made = await self._tasks.submit(caller(), new, kind, request.request_id, method="RetryTask")
         return pb.RetryTaskResponse(task=convert_tasks.task(made.task, full=False))
+
+    async def RetryTasks(self, request: pb.RetryTasksRequest, context: Any) -> pb.RetryTasksResponse:
+        project = request.project or "default"
+        count = await self._retrying.count(caller(), project, request.filter)
+        if request.validate_only:
+            return pb.RetryTasksResponse(task_count=count)
+        kind = await self._tasks.newest_type(RETRY_TASK)
+        given = {"filter": request.filter, "max_per_minute": request.max_per_minute or _RETRIES_A_MINUTE}
+        new = NewTask(project, RETRY_TASK, given, content=_content(request))
+        made = await self._tasks.submit(caller(), new, kind, request.request_id, method="RetryTasks")
+        return pb.RetryTasksResponse(task_id=str(made.task.id), task_count=count)
 
     async def UpdateTask(self, request: pb.UpdateTaskRequest, context: Any) -> pb.UpdateTaskResponse:
         task_id = parse_id("task.id", request.task.id)

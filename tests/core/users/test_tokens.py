@@ -105,7 +105,7 @@ class TestRead:
             {"jti": 5},
             {"nbf": int(time.time()) + 3600},
         ],
-        ids=str,
+        ids="-".join,
     )
     async def test_a_claim_out_of_its_range(
         self, keyring: Keyring, tokens: AccessTokens, change: dict[str, Any]

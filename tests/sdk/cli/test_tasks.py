@@ -184,6 +184,15 @@ class TestTending:
         assert weir("tasks", "cancel-all", chosen, "--json").document == {"task_count": "1"}
         assert weir("tasks", "result", first).status == 3
 
+    def test_all_that_failed_are_submitted_anew(self, weir: Weir):
+        failed = submitted(weir, "probe.fail", "{}", "--label", "batch=again")
+        assert weir("tasks", "result", failed).status == 3
+        chosen = 'labels.batch = "again"'
+        assert weir("tasks", "retry-all", chosen, "--count").out == "1 tasks would be submitted anew\n"
+        bulk = weir("tasks", "retry-all", chosen, "--json").document["task_id"]
+        assert weir("tasks", "result", bulk, "--json").document["submitted"] == 1
+        assert weir("tasks", "retry-all", f"{chosen} AND retry_of_task_id = {failed}", "--count").status == 0
+
     def test_an_ended_task_is_submitted_anew(self, weir: Weir):
         first = submitted(weir, "probe.fail", '{"times": 0, "kind": "USER_ERROR"}')
         assert weir("tasks", "result", first).status == 0

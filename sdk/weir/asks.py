@@ -1,0 +1,95 @@
+"""What a running task asks its worker for, and what it is answered: checkpoints and children.
+
+Both kinds of handler ask in the same words; they differ in how they wait for the answer.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel
+from pydantic_core import to_json, to_jsonable_python
+
+MAX_CHECKPOINT: Final = 256 << 10
+"""Bytes of a checkpoint as JSON, at most."""
+MAX_INPUT: Final = 1 << 20
+"""Bytes of a child's input as JSON, at most."""
+_MAX_KEY: Final = 200
+
+Ask = dict[str, Any]
+"""What is asked, as JSON."""
+
+Answer = dict[str, Any]
+"""`value`, or `refused` with code and message, or `stopped`."""
+
+
+class Refused(Exception):
+    """What a handler asked for can't be had: a child of an unknown type, a right that is missing.
+
+    `code` is the reason, such as `FIELD_INVALID` or `PERMISSION_MISSING`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ChildFailed(Exception):
+    """Raised by `ChildEnd.result` where a child did not succeed; `end` tells how it ended."""
+
+    def __init__(self, end: "ChildEnd") -> None:
+        super().__init__(f"child {end.child.key!r} ({end.child.task_id}) ended {end.state}: {end.message}")
+        self.end = end
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A task that this task has made."""
+
+    task_id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnd:
+    """How a child ended."""
+
+    child: Child
+    state: Literal["SUCCEEDED", "FAILED", "CANCELLED"]
+    output: dict[str, Any] | None = field(default=None, repr=False)
+    """What it returned, as JSON; None where it did not succeed."""
+    message: str = ""
+    """Why it did not succeed."""
+
+    def result(self) -> dict[str, Any]:
+        """Its output; ChildFailed where it did not succeed."""
+        if self.state != "SUCCEEDED":
+            raise ChildFailed(self)
+        return self.output or {}
+
+
+def checkpoint(value: Any) -> Ask:
+    """Keep a value."""
+    size = len(to_json(value))
+    if size > MAX_CHECKPOINT:
+        raise ValueError(f"a checkpoint of {size:,} bytes is larger than {MAX_CHECKPOINT:,}")
+    return {"what": "checkpoint", "value": to_jsonable_python(value)}
+
+
+def submit(task_type: str, given: BaseModel | dict[str, Any], key: str, options: dict[str, Any]) -> Ask:
+    """Make a child."""
+    if not 0 < len(key) <= _MAX_KEY:
+        raise ValueError(f"key must have 1 to {_MAX_KEY} characters, not {len(key)}")
+    wire = to_jsonable_python(given)
+    if (size := len(to_json(wire))) > MAX_INPUT:
+        raise ValueError(f"an input of {size:,} bytes is larger than {MAX_INPUT:,}")
+    return {"what": "submit", "type": task_type, "input": wire, "key": key, **options}
+
+
+def waits(children: tuple[Child, ...]) -> Generator[Ask, Any, list[ChildEnd]]:
+    """Wait for children, one after the other; is sent each answer."""
+    ends: list[ChildEnd] = []
+    for child in children:
+        told = yield {"what": "wait", "task_id": child.task_id}
+        ends.append(ChildEnd(child, told["state"], told["output"], told["message"]))
+    return ends
