@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -63,8 +64,10 @@ class Runner:
             del self._running[key]
         if spawned.any and (left := await asyncio.to_thread(spawned.end_all)):
             self._outbox.line(key, system_line(f"killed what the handler left running: {', '.join(left)}"))
-        await self._outbox.flush()
-        await self._pipe.send({"op": "done", "id": key[0], "attempt": key[1], **result})
+        # Where the worker is gone, nobody is left to tell, and this process ends with it.
+        with suppress(OSError):
+            await self._outbox.flush()
+            await self._pipe.send({"op": "done", "id": key[0], "attempt": key[1], **result})
 
     async def _outcome(
         self, message: dict[str, Any], sink: TaskSink, ask: Callable[[Ask], Awaitable[Any]]
