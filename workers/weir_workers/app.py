@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from weir_core.config import Settings, require
+from weir_core.config import Settings
 from weir_core.errors import WeirError
 from weir_core.fleet.models import TaskType
 from weir_core.fleet.service import SchemaChanged
@@ -33,7 +33,6 @@ _PAUSE = 1.0
 
 async def run(settings: Settings, starting: asyncio.Task[Crew]) -> None:
     """Work until SIGTERM or SIGINT, at first by a crew that is being started."""
-    require(settings, "database_url", "redis_url", "master_key")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
