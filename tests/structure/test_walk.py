@@ -21,7 +21,7 @@ STEPS = [
     ("server/weir_core/tasks/hot_repository.py", "async def insert_tasks"),
     ("server/weir_core/queue.py", "async def hint"),
     ("workers/weir_workers/supervisor.py", "self._execution.claim("),
-    ("workers/weir_workers/runner.py", "await definition.handler(given, context)"),
+    ("workers/weir_workers/handlers/runner.py", "await definition.handler(given, context)"),
     ("workers/weir_workers/recorder.py", "self._execution.report("),
     ("server/weir_core/events.py", "async def append"),
     ("server/weir_core/tasks/execution.py", "async def finish"),

@@ -163,14 +163,15 @@ def took(ended: Task) -> timedelta:
 
 
 async def test_p04_of_a_worker_that_is_gone_it_is_said_after_lease_and_five_seconds_and_why(fleet: Fleet):
-    frozen = await fleet.worker(BOTH)
+    frozen = await fleet.worker(BOTH, WEIR_SLOTS="2")
     tasks = [await fleet.submit("command.family", {"way": "wait"}), await fleet.submit("probe.until", NEVER)]
     pids = await family(fleet, tasks[0])
     pids.append(int((await fleet.said(tasks[1], "waiting")).body["fields"]["pid"]))
-    frozen.send_signal(signal.SIGSTOP)
+    # The first one has no slot left for the third task.
     dead = await fleet.worker(BOTH)
     tasks.append(await fleet.submit("command.until", NEVER))
     pids.append(int((await fleet.said(tasks[2], "running")).body["fields"]["pid"]))
+    frozen.send_signal(signal.SIGSTOP)
     dead.kill()
     await gone(pids[-1])
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from weir_workers.exits import Exit, failure
+from weir_workers.runs.exits import Exit, failure
 
 KILLED = signal.SIGKILL.value
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weir_workers.lines import Lines
+from weir_workers.runs.lines import Lines
 
 LONG = 16_000
 

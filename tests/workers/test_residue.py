@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.workers import Fleet
 from tests.workers.looking import below, lives, marked, running, there, until
 from weir_core.tasks.states import TaskState
-from weir_workers import strays
+from weir_workers.wards import strays
 
 sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 

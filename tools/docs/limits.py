@@ -84,7 +84,7 @@ def _tasks() -> _Rows:
         ("input of a task", size(_of("weir_core.tasks.validation", "MAX_INPUT")), _INVALID),
         (
             "output of a task",
-            size(_of("weir_workers.results", "_MAX_OUTPUT")),
+            size(_of("weir_workers.handlers.results", "_MAX_OUTPUT")),
             "the attempt fails: USER_ERROR, code `output.size`",
         ),
         (
@@ -92,10 +92,14 @@ def _tasks() -> _Rows:
             f"{_of('weir_core.tasks.hot_repository', 'NEWEST_ATTEMPTS')}",
             "the newest ones",
         ),
-        ("stack trace of a failure", size(_of("weir_workers.failures", "_STACK")), "its end is kept"),
+        (
+            "stack trace of a failure",
+            size(_of("weir_workers.handlers.failures", "_STACK")),
+            "its end is kept",
+        ),
         (
             "errors in the chain of a failure",
-            str(_of("weir_workers.failures", "_CAUSES")),
+            str(_of("weir_workers.handlers.failures", "_CAUSES")),
             "the first ones are kept",
         ),
         (

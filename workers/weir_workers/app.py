@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from weir_core.config import Settings, require
+from weir_core.config import Settings
 from weir_core.errors import WeirError
 from weir_core.fleet.models import TaskType
 from weir_core.fleet.service import SchemaChanged
@@ -23,8 +23,8 @@ from weir_workers.child import ChildGone
 from weir_workers.connectors.declaration import declarations
 from weir_workers.crew import Crew, start_all
 from weir_workers.lease import Lease
-from weir_workers.strays import kept_clear
 from weir_workers.supervisor import Supervisor
+from weir_workers.wards.strays import kept_clear
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ _PAUSE = 1.0
 
 async def run(settings: Settings, starting: asyncio.Task[Crew]) -> None:
     """Work until SIGTERM or SIGINT, at first by a crew that is being started."""
-    require(settings, "database_url", "redis_url", "master_key")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

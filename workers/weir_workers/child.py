@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from weir_core.config import Settings
 from weir_workers.packs import BUILTIN
 from weir_workers.pipe import Pipe
-from weir_workers.ward import Ward, Wards
+from weir_workers.wards.ward import Ward, Wards
 
 _HELLO_SECONDS: Final = 30.0
 # What a pack of one's own has no business with: every secret setting, and what is not in the settings.
@@ -40,7 +40,9 @@ class Child:
         ours, theirs = socket.socketpair()
         with theirs:
             environment = dict(os.environ) if pack == BUILTIN else clean_environment()
-            ward = await Ward.start(wards, theirs, "weir_workers.runner", pack, environment=environment)
+            ward = await Ward.start(
+                wards, theirs, "weir_workers.handlers.runner", pack, environment=environment
+            )
         child = cls(pack, ward, await Pipe.open(ours))
         try:
             await child._introduce()

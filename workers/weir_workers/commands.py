@@ -8,7 +8,7 @@ from typing import Any
 import click
 import uvloop
 
-from weir_core.config import Settings
+from weir_core.config import Settings, require
 from weir_core.logs import configure
 
 
@@ -20,6 +20,7 @@ def worker(queues: str | None, packs: str | None, slots: int | None) -> None:
     """Run tasks."""
     given: dict[str, Any] = {"queues": queues, "packs": packs, "slots": slots}
     settings = Settings.load(**{name: value for name, value in given.items() if value})
+    require(settings, "database_url", "redis_url", "master_key")
     configure(settings)
     uvloop.run(_work(settings))
 

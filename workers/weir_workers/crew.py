@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from weir_workers.child import Child
-from weir_workers.process import Nurseries
-from weir_workers.ward import Wards
+from weir_workers.runs.process import Nurseries
+from weir_workers.wards.ward import Wards
 
 
 @dataclass(frozen=True, slots=True)

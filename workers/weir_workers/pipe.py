@@ -30,6 +30,9 @@ class Pipe:
         """Send a message, waiting while the other side is slow; raises OSError where it is gone."""
         framed = _framed(message)
         async with self._turn:
+            # What is written then goes nowhere, and asyncio complains of it.
+            if self._writer.is_closing():
+                raise ConnectionResetError("the other side is gone")
             self._writer.write(framed)
             await self._writer.drain()
 

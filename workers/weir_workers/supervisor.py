@@ -35,8 +35,8 @@ from weir_core.tasks.states import CancelPhase, FailureKind, TaskState, TimeoutK
 from weir_workers.answering import Answering
 from weir_workers.child import Child, ChildGone
 from weir_workers.crew import Crew
-from weir_workers.process import Process
 from weir_workers.recorder import Recorder
+from weir_workers.runs.process import Process
 
 _log = logging.getLogger(__name__)
 

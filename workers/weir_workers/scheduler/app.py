@@ -18,7 +18,7 @@ from weir_core.runtime import Runtime
 from weir_core.tasks.promotion import BATCH
 from weir_workers.scheduler.fire import Fires
 from weir_workers.scheduler.pulse import Pulse
-from weir_workers.strays import kept_clear
+from weir_workers.wards.strays import kept_clear
 
 _log = logging.getLogger(__name__)
 

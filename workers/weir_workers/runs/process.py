@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from weir_workers import processes
 from weir_workers.child import Child, ChildGone, clean_environment
-from weir_workers.nursery import READY
 from weir_workers.pipe import Pipe
-from weir_workers.ward import Ward, Wards
+from weir_workers.runs.nursery import READY
+from weir_workers.wards import processes
+from weir_workers.wards.ward import Ward, Wards
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Nursery:
         ours.setblocking(False)
         environment = clean_environment() | {processes.RUN: processes.run_mark(str(UUID(int=0)), 0)}
         with theirs:
-            program = "weir_workers.nursery"
+            program = "weir_workers.runs.nursery"
             ward = await Ward.start(wards, theirs, program, pack, environment=environment, orphans="kill")
         nursery = cls(pack, ward, ours)
         try:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from weir_workers import processes
+from weir_workers.wards import processes
 
 _LEAST_PAUSE: Final = 0.2
 _KIB: Final = 1024

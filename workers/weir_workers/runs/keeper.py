@@ -20,13 +20,13 @@ from typing import Any, Final
 import orjson
 
 from weir.task import Masks
-from weir_workers import processes
-from weir_workers.exits import Exit, failure, oom_kills
-from weir_workers.limits import Meter
-from weir_workers.lines import Lines
-from weir_workers.outbox import Outbox, output_line, system_line
+from weir_workers.handlers.outbox import Outbox, output_line, system_line
 from weir_workers.pipe import LARGEST, Pipe
-from weir_workers.run import Loader, Place, run
+from weir_workers.runs.exits import Exit, failure, oom_kills
+from weir_workers.runs.limits import Meter
+from weir_workers.runs.lines import Lines
+from weir_workers.runs.run import Loader, Place, run
+from weir_workers.wards import processes
 
 _CHUNK: Final = 65_536
 # One more than the worker takes: with it, it says that the limit is reached.

@@ -1,6 +1,6 @@
 """A process that has a pack loaded, to fork a keeper for each run of its `def` handlers within milliseconds.
 
-    python -m weir_workers.nursery DESCRIPTOR PARENT PACK [late]
+    python -m weir_workers.runs.nursery DESCRIPTOR PARENT PACK [late]
 
 Each message on DESCRIPTOR carries a connection to the worker, for one run. A process with threads must
 not be forked, their locks would stay locked in the fork: where the pack starts some when it is imported,
@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from weir.task import TaskDefinition
-from weir_workers import packs, processes
-from weir_workers.keeper import keep
+from weir_workers import packs
 from weir_workers.pipe import receive_from, send_to
-from weir_workers.run import Loader
+from weir_workers.runs.keeper import keep
+from weir_workers.runs.run import Loader
+from weir_workers.wards import processes
 
 READY: Final = b"r"
 _START_SECONDS: Final = 30.0
@@ -42,7 +43,7 @@ def main() -> None:
             f"pack {pack!r} starts threads at import: each run of its `def` handlers imports it\n"
         )
         os.set_inheritable(int(descriptor), True)
-        again = ("-m", "weir_workers.nursery", descriptor, parent, pack, "late")
+        again = ("-m", "weir_workers.runs.nursery", descriptor, parent, pack, "late")
         os.execv(sys.executable, [sys.executable, *again])  # noqa: S606 - this program
     for stream in (sys.stdout, sys.stderr):
         # What the import has printed is not to be in the log of every run.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -39,12 +40,13 @@ class Outbox:
         self._filled.set()
 
     async def run(self) -> None:
-        """Send what comes; until cancelled."""
-        while True:
-            await self._filled.wait()
-            self._filled.clear()
-            await self.flush()
-            await asyncio.sleep(_FLUSH_SECONDS)
+        """Send what comes; until cancelled, or until the worker is gone."""
+        with suppress(OSError):
+            while True:
+                await self._filled.wait()
+                self._filled.clear()
+                await self.flush()
+                await asyncio.sleep(_FLUSH_SECONDS)
 
     async def flush(self) -> None:
         """Send all that waits."""

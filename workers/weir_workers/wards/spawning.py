@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
-from weir_workers.processes import RUN, describe, kill, marked, pauses
+from weir_workers.wards.processes import RUN, describe, kill, marked, pauses
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """A small process that outlives its worker, to leave nothing of a program behind.
 
-    python -m weir_workers.warden CONTROL FOLDER DESCRIPTOR STRAYS MODULE ARGUMENT…
+    python -m weir_workers.wards.warden CONTROL FOLDER DESCRIPTOR STRAYS MODULE ARGUMENT…
 
 It starts the program as its child, and adopts what the program leaves orphaned. When the program
 ends, or the worker does (CONTROL closes), or the worker was not heard of until the time it gave last
@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from weir_workers import processes
+from weir_workers.wards import processes
 
 TRUST: Final = struct.Struct("!d")
 STATUS: Final = struct.Struct("!i")

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Final
 
-from weir_workers import processes
+from weir_workers.wards import processes
 
 _log = logging.getLogger(__name__)
 

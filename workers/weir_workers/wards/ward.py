@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import Final, Literal
 
-from weir_workers import strays
-from weir_workers.warden import STATUS, TRUST
+from weir_workers.wards import strays
+from weir_workers.wards.warden import STATUS, TRUST
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Ward:
         ours.setblocking(False)
         with theirs, strays.hold_folder() as (folder, lock):
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "weir_workers.warden", str(theirs.fileno()), str(folder)),
+                *(sys.executable, "-m", "weir_workers.wards.warden", str(theirs.fileno()), str(folder)),
                 *(str(end.fileno()), orphans, module, *arguments),
                 pass_fds=(theirs.fileno(), end.fileno(), lock),
                 stdin=asyncio.subprocess.DEVNULL,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from weir.task import Answer, Ask, Cancelled, Refused
-from weir_workers.outbox import Key
+from weir_workers.handlers.outbox import Key
 from weir_workers.pipe import Pipe, receive_from, send_to
 
 # What one run may have asked and not been answered; more wait their turn.

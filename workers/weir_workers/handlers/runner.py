@@ -11,17 +11,19 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
 from weir.task import Ask, Cancelled, Context, TaskDefinition
-from weir_workers import packs, processes, spawning
-from weir_workers.failures import describe, invalid_input
-from weir_workers.outbox import Key, Outbox, TaskSink, system_line
+from weir_workers import packs
+from weir_workers.handlers.failures import describe, invalid_input
+from weir_workers.handlers.outbox import Key, Outbox, TaskSink, system_line
+from weir_workers.handlers.questions import Questions
+from weir_workers.handlers.results import returned
 from weir_workers.pipe import Pipe
-from weir_workers.questions import Questions
-from weir_workers.results import returned
+from weir_workers.wards import processes, spawning
 
 
 class Runner:
@@ -62,8 +64,10 @@ class Runner:
             del self._running[key]
         if spawned.any and (left := await asyncio.to_thread(spawned.end_all)):
             self._outbox.line(key, system_line(f"killed what the handler left running: {', '.join(left)}"))
-        await self._outbox.flush()
-        await self._pipe.send({"op": "done", "id": key[0], "attempt": key[1], **result})
+        # Where the worker is gone, nobody is left to tell, and this process ends with it.
+        with suppress(OSError):
+            await self._outbox.flush()
+            await self._pipe.send({"op": "done", "id": key[0], "attempt": key[1], **result})
 
     async def _outcome(
         self, message: dict[str, Any], sink: TaskSink, ask: Callable[[Ask], Awaitable[Any]]
@@ -99,7 +103,7 @@ async def serve(pack: str, end: socket.socket) -> None:
 
 
 def main() -> None:
-    """Entry of the child: `python -m weir_workers.runner DESCRIPTOR PARENT PACK`."""
+    """Entry of the child: `python -m weir_workers.handlers.runner DESCRIPTOR PARENT PACK`."""
     descriptor, parent, pack = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     processes.die_with(parent)
     # A signal for the whole terminal goes to the worker, which tells its children what to do.

@@ -19,11 +19,12 @@ import orjson
 from pydantic import ValidationError
 
 from weir.task import BlockingContext, Cancelled, Masks, TaskDefinition
-from weir_workers import limits, processes
-from weir_workers.exits import Exit, memory_failure
-from weir_workers.failures import describe, invalid_input
-from weir_workers.questions import BlockingQuestions
-from weir_workers.results import returned
+from weir_workers.handlers.failures import describe, invalid_input
+from weir_workers.handlers.questions import BlockingQuestions
+from weir_workers.handlers.results import returned
+from weir_workers.runs import limits
+from weir_workers.runs.exits import Exit, memory_failure
+from weir_workers.wards import processes
 
 Loader = Callable[[], dict[str, TaskDefinition]]
 

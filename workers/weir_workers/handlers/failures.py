@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from weir.task import TaskFailure
-from weir_workers import exits
+from weir_workers.runs import exits
 
 _CAUSES: Final = 10
 _STACK: Final = 16_384

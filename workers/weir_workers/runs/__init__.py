@@ -1,0 +1,1 @@
+"""Runs of `def` handlers: a process for each, kept by one that sees to its end."""

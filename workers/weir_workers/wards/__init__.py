@@ -1,0 +1,1 @@
+"""Holds on to processes, so that nothing of a worker outlives it."""
