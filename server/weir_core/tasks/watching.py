@@ -111,13 +111,18 @@ class WatchHub:
         self._topics: dict[bytes, _Topic] = {}
         self._recent = Recent(_RECENT_BYTES)
         self._readers = asyncio.Semaphore(_READERS)
+        self._reads: set[asyncio.Task[tuple[Stretch, bool]]] = set()
 
     async def run(self) -> None:
         """Serve the watchers; until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            group.create_task(self._feed.run())
-            group.create_task(self._poll())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen())
+                group.create_task(self._feed.run())
+                group.create_task(self._poll())
+        finally:
+            # They outlive who asked for them, and must not outlive the connections to the database.
+            await asyncio.gather(*self._reads, return_exceptions=True)
 
     async def watch(self, task_id: UUID, from_seq: int) -> AsyncGenerator[Stretch]:
         """All events from a number on, in order; an empty stretch where there is nothing for the moment.
@@ -189,12 +194,15 @@ class WatchHub:
         reading = topic.reads.get(from_seq)
         if reading is None:
             reading = topic.reads[from_seq] = asyncio.create_task(self._history_of(topic, from_seq))
-            reading.add_done_callback(lambda done: _read(topic, from_seq, done))
+            self._reads.add(reading)
+            reading.add_done_callback(lambda done: self._done(topic, from_seq, done))
         # One watcher's end must not fail the others.
         return await asyncio.shield(reading)
 
     async def _history_of(self, topic: _Topic, from_seq: int) -> tuple[Stretch, bool]:
         async with self._readers:
+            if not topic.watchers:
+                return _NOTHING, True
             found = await self._history.read(topic.id, from_seq)
         topic.look(found.head)
         stretches = [stretch for stretch, _ in dump(found.events)]
@@ -204,6 +212,13 @@ class WatchHub:
         for stretch in stretches[1:]:
             self._recent.put(topic.id, stretch)
         return stretches[0], found.whole
+
+    def _done(self, topic: _Topic, from_seq: int, done: asyncio.Task[tuple[Stretch, bool]]) -> None:
+        self._reads.discard(done)
+        topic.reads.pop(from_seq, None)
+        if not done.cancelled():
+            # Where nobody waits any more, nobody else takes note of it.
+            done.exception()
 
     async def _listen(self) -> None:
         while True:
@@ -253,9 +268,3 @@ class WatchHub:
                 topic.look(head)
             else:
                 topic.removed = True
-
-
-def _read(topic: _Topic, from_seq: int, done: asyncio.Task[tuple[Stretch, bool]]) -> None:
-    topic.reads.pop(from_seq, None)
-    if not done.cancelled():
-        done.exception()
