@@ -22,7 +22,7 @@ def test_it_ends_without_a_word_when_its_worker_is_gone():
     with its:
         command = [str(its.fileno()), str(os.getpid()), "tests.packs.probes"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "weir_workers.runner", *command],
+            [sys.executable, "-m", "weir_workers.handlers.runner", *command],
             pass_fds=[its.fileno()],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
