@@ -325,6 +325,18 @@ async def abandoned(tx: AsyncConnection, limit: int) -> list[tuple[UUID, int]]:
     return [(row.id, row.attempt) for row in await tx.execute(query)]
 
 
+async def may_still_run(tx: AsyncConnection, found: Task) -> bool:
+    """True where the newest attempt's worker was lost so lately that its processes may not have ended."""
+    lost = exists().where(
+        attempt.c.task_id == found.id,
+        attempt.c.number == found.attempt,
+        worker.c.id == attempt.c.worker_id,
+        worker.c.state == WorkerState.LOST.value,
+        worker.c.lease_expire >= now_plus(-CONFIRM),
+    )
+    return bool(await tx.scalar(select(lost)))
+
+
 async def held_by(tx: AsyncConnection, worker_ids: list[UUID]) -> dict[UUID, list[UUID]]:
     """The tasks that each of some workers holds."""
     held: dict[UUID, list[UUID]] = {}

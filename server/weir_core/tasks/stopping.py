@@ -34,7 +34,10 @@ class Stopping:
         self._promotion = promotion
 
     async def cancel(self, caller: Caller, task_id: UUID, reason: str, grace: timedelta | None) -> Task:
-        """Ask for a task to be stopped, and those under it; ended already, it stays as it is."""
+        """Ask for a task to be stopped, and those under it; ended already, it stays as it is.
+
+        One that waits ends at once, unless its last worker was lost a moment ago.
+        """
 
         async def work(tx: AsyncConnection) -> tuple[Task, Closed | None]:
             found = await repository.lock(tx, task_id)
@@ -102,6 +105,11 @@ async def _cancel(tx: AsyncConnection, found: Task, stop: Stop) -> tuple[Task, C
     wanted = Cancellation(CancelPhase.REQUESTED, stop.reason, stop.requester, datetime.now(UTC), stop.grace)
     under = [task.c.parent_id == found.id]
     await waiting_repository.ask_to_stop(tx, under, stop.reason, stop.requester, stop.grace)
+    if found.state in WAITING and found.attempt and await repository.may_still_run(tx, found):
+        # CANCELLED is not said before nothing of it can run: the stop stays, for a later look.
+        only = [task.c.id == found.id]
+        await waiting_repository.ask_to_stop(tx, only, stop.reason, stop.requester, stop.grace)
+        return found, None
     if found.state in WAITING:
         closed = await end_waiting(tx, found, cancelled(found, wanted))
         return closed.task, closed

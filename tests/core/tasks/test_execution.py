@@ -211,6 +211,24 @@ class TestTakeOver:
         assert found.state is TaskState.CANCELLED
         assert phases == [CancelPhase.REQUESTED, CancelPhase.CONFIRMED]
 
+    async def test_p04_a_cancel_that_comes_after_the_takeover_waits_for_that_too(self, engine: Engine):
+        task_id = (await engine.claimed(await engine.worker())).task.id
+        await lose(engine)
+        assert await engine.runtime.sweeper.take_over() == 1
+        stopping = engine.runtime.stopping
+        asked = await stopping.cancel(engine.caller, task_id, "enough", None)
+        assert asked.state is TaskState.PENDING
+        async with asyncio.timeout(30):
+            while (found := await engine.get(task_id)).state is not TaskState.CANCELLED:
+                await stopping.carry_out()
+                await asyncio.sleep(0.1)
+        async with engine.runtime.db.read() as tx:
+            lease_end = EPOCH + (await tx.execute(select(worker.c.lease_expire))).scalar_one() * MICROSECOND
+        assert found.end_time is not None
+        assert found.end_time >= lease_end + timedelta(seconds=5), "its processes may still run"
+        assert found.cancellation is not None
+        assert found.cancellation.reason == "enough"
+
 
 class TestHints:
     @pytest.fixture(autouse=True)
