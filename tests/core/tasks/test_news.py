@@ -16,7 +16,8 @@ from weir_core.tasks.states import TaskState
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 ANYONE = person(everywhere={"tasks.read"})
-PARENT = uuid4()
+# The same in all of pytest's processes: their names for a test must agree.
+PARENT, STRANGER = UUID(int=1), UUID(int=2)
 LOOK = Look(
     uuid4(), "lab", "probe.echo", "gpu", PARENT, None, '{"who":"ann","a.b":"c"}', TaskState.RUNNING, 1, 1_000
 )
@@ -66,7 +67,7 @@ class TestSelection:
             ("labels.a.b = c", True),
             ("labels.none = x", False),
             (f'parent_task_id = "{PARENT}" AND (project = lab AND queue = gpu)', True),
-            (f'parent_task_id = "{uuid4()}"', False),
+            (f'parent_task_id = "{STRANGER}"', False),
         ],
     )
     def test_fits(self, text: str, fits: bool):
