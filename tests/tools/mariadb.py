@@ -108,8 +108,12 @@ def _unpacked(cache: Path, scratch: Path) -> Build | None:
         sys.stderr.write(f"MariaDB is not on PATH: downloading its packages into {root} (9 MB, once)\n")
         _unpack(scratch)
         root.parent.mkdir(parents=True, exist_ok=True)
-        if not root.is_dir():
+        try:
             (scratch / "root").rename(root)
+        except OSError:
+            # Another process of the same run may have been quicker.
+            if not root.is_dir():
+                raise
     libraries = sorted({str(path.parent) for path in root.glob("**/lib*.so.*")})
     search = os.pathsep.join([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]).rstrip(os.pathsep)
     return Build(root / "usr/sbin/mariadbd", root / "usr", {"LD_LIBRARY_PATH": search})
