@@ -16,6 +16,7 @@ from weir_core.tasks.states import CancelPhase, FailureKind, TaskState
 
 # The database has a part only where the sweeper has one.
 sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+mariadb = pytest.mark.parametrize("database_kind", ["mariadb"], indirect=True)
 
 BOTH = "tests.packs.probes,tests.packs.commands"
 WILLING = [CancelPhase.REQUESTED, CancelPhase.SIGNALLED, CancelPhase.CONFIRMED]
@@ -162,6 +163,7 @@ def took(ended: Task) -> timedelta:
     return ended.cancellation.confirm_time - ended.cancellation.request_time
 
 
+@mariadb
 async def test_p04_of_a_worker_that_is_gone_it_is_said_after_lease_and_five_seconds_and_why(fleet: Fleet):
     frozen = await fleet.worker(BOTH, WEIR_SLOTS="2")
     tasks = [await fleet.submit("command.family", {"way": "wait"}), await fleet.submit("probe.until", NEVER)]

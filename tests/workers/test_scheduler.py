@@ -68,6 +68,7 @@ async def over(times: Times, schedules: list[Schedule]) -> None:
                 await asyncio.sleep(0.2)
 
 
+@pytest.mark.parametrize("database_kind", ["mariadb"], indirect=True)
 @pytest.mark.timeout(300)
 async def test_p06_one_scheduler_killed_and_one_frozen_in_the_middle(times: Times, fleet: Fleet):
     first = fleet.running[0]

@@ -1,6 +1,7 @@
 import base64
 import os
 import socket
+import tempfile
 import stat
 from pathlib import Path
 
@@ -75,7 +76,12 @@ class TestAdminPassword:
 
 
 class TestSocketFolder:
-    def test_is_fresh_and_private(self, folder: DataFolder):
+    def test_is_fresh_and_private(self):
+        # A short path, wherever the tests' own folder lies.
+        with tempfile.TemporaryDirectory(dir="/tmp") as short:  # noqa: S108 - made by mkdtemp
+            self.fresh_and_private(DataFolder(Path(short)))
+
+    def fresh_and_private(self, folder: DataFolder):
         (folder.path / "run").mkdir()
         (folder.path / "run" / "left.sock").touch()
         made = folder.socket_folder()
