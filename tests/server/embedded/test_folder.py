@@ -1,8 +1,8 @@
 import base64
 import os
 import socket
-import tempfile
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -78,7 +78,7 @@ class TestAdminPassword:
 class TestSocketFolder:
     def test_is_fresh_and_private(self):
         # A short path, wherever the tests' own folder lies.
-        with tempfile.TemporaryDirectory(dir="/tmp") as short:  # noqa: S108 - made by mkdtemp
+        with tempfile.TemporaryDirectory(dir="/tmp") as short:
             self.fresh_and_private(DataFolder(Path(short)))
 
     def fresh_and_private(self, folder: DataFolder):
