@@ -259,6 +259,7 @@ class Plan:
     settings: dict[str, Any]
     secrets: dict[str, str] = field(repr=False)
     allow_private_addresses: bool
+    stream: str
     collection_settings: dict[str, Any]
     mode: SyncMode
     cursor_field: str

@@ -155,6 +155,7 @@ class RunService:
             settings=source.settings,
             secrets=await self._secrets(tx, source.id),
             allow_private_addresses=source.allow_private_addresses,
+            stream=wanted.stream,
             collection_settings=wanted.settings,
             mode=mode,
             cursor_field=wanted.cursor_field,

@@ -141,7 +141,7 @@ class TestResume:
         whole = await read(source_at(http_source), settings)
         for position, rows in zip(whole.positions, whole.rows_at, strict=True):
             http_source.asked.clear()
-            rest = await read(source_at(http_source), Wanted(settings, whole.schema), position)
+            rest = await read(source_at(http_source), Wanted(settings, schema=whole.schema), position)
             assert whole.ids()[:rows] + rest.ids() == ALL
             assert not set(http_source.pages_asked()) & set(range(1, rows // 10 + 1))
 
@@ -150,14 +150,14 @@ class TestResume:
         whole = await read(source_at(http_source), NUMBERED)
         (reject,) = whole.rejects
         assert (reject.page, reject.position, reject.column) == (2, 3, "id")
-        rest = await read(source_at(http_source), Wanted(NUMBERED, whole.schema), whole.positions[1])
+        rest = await read(source_at(http_source), Wanted(NUMBERED, schema=whole.schema), whole.positions[1])
         assert rest.rejects == []
         assert rest.ids() == ALL[20:]
 
     async def test_page_numbers_of_rejects_go_on(self, http_source: HttpSource) -> None:
         http_source.records[32]["id"] = "bad"
         whole = await read(source_at(http_source), LINKED)
-        rest = await read(source_at(http_source), Wanted(LINKED, whole.schema), whole.positions[1])
+        rest = await read(source_at(http_source), Wanted(LINKED, schema=whole.schema), whole.positions[1])
         assert [reject.page for reject in rest.rejects] == [4]
 
     async def test_closing_early_stops_asking(self, http_source: HttpSource) -> None:

@@ -1,7 +1,7 @@
 """What a connector is: a small class that reads one kind of source.
 
-It has settings, tries a connection, cuts the source into partitions and reads
-one as a stream of items. Arrow record batches are the currency. Each batch
+It has settings, tries a connection, tells what can be read over it, cuts that
+into partitions and reads one as a stream of items. Arrow record batches are the currency. Each batch
 carries the position after it; a run that ends early gives the last committed
 position to `read` again and gets exactly the rest.
 
@@ -32,15 +32,38 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceStream:
+    """Something that can be read over a connection: a table, files, an endpoint."""
+
+    name: str
+    """What a collection says in `stream`."""
+    schema: pa.Schema | None = None
+    """Its columns, as far as known without reading it."""
+    cursor_fields: tuple[str, ...] = ()
+    """Columns that a run can go forward by."""
+    key_fields: tuple[str, ...] = ()
+    estimated_records: int = 0
+    """0: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What to read of a source."""
 
     settings: Mapping[str, Any]
+    stream: str = ""
+    """Name of a stream; empty where the connector has none."""
     schema: pa.Schema | None = None
     """The dataset's columns, once it has some; settings may name others."""
     cursor_field: str = ""
     cursor: CursorValue | None = None
     """Read what lies after it; None reads all."""
+    inclusive: bool = False
+    """True: what is equal to the cursor is wanted too; the caller knows to tell what it has already."""
+    until: CursorValue | None = None
+    """Read only what lies before it; None reads to the end. SourceError where the source can't."""
+    limit: int = 0
+    """So many records will do, and then the iterator is closed: ask for no more than these need. 0: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +112,15 @@ class Connector(Protocol):
     connection_settings: ClassVar[type[BaseModel]]
     """Settings and, marked `writeOnly`, secrets of a connection."""
     collection_settings: ClassVar[type[BaseModel]]
+    has_streams: ClassVar[bool]
+    """True: a collection names one of the streams that `discover` lists."""
 
     async def check(self, source: Source) -> None:
         """Tries the connection; SourceError says what is wrong."""
+        ...
+
+    async def discover(self, source: Source) -> Sequence[SourceStream]:
+        """What can be read over the connection, by name; nothing where `has_streams` is False."""
         ...
 
     async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:

@@ -16,7 +16,7 @@ from yarl import URL
 
 from weir_core.datasets.commits import Position
 from weir_workers import __version__
-from weir_workers.connectors.contract import Item, Partition, Source, Wanted
+from weir_workers.connectors.contract import Item, Partition, Source, SourceStream, Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.fetch import MAX_BODY, Answer, Fetcher, Sleep, Trust, open_session
 from weir_workers.connectors.http_reading import HttpReading
@@ -38,6 +38,7 @@ class HttpConnector:
     modes: ClassVar[frozenset[str]] = frozenset({"FULL", "INCREMENTAL"})
     connection_settings: ClassVar[type[BaseModel]] = HttpConnection
     collection_settings: ClassVar[type[BaseModel]] = HttpCollection
+    has_streams: ClassVar[bool] = False
 
     def __init__(
         self, policy: RetryPolicy | None = None, sleep: Sleep = asyncio.sleep, max_body: int = MAX_BODY
@@ -58,6 +59,10 @@ class HttpConnector:
             except SourceError as error:
                 if error.status not in range(300, 500) or error.status in {401, 403, 407, 429}:
                     raise
+
+    async def discover(self, source: Source) -> Sequence[SourceStream]:
+        """Nothing: an API does not say what it has."""
+        return ()
 
     async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:
         """One: pages follow each other."""

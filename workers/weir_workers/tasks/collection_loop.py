@@ -48,7 +48,13 @@ class CollectionLoop:
         self._told = False
         columns = arrow_schema(plan.columns) if plan.columns else None
         self._source = Source(plan.settings, plan.secrets, plan.allow_private_addresses)
-        self._wanted = Wanted(plan.collection_settings, columns, plan.cursor_field, plan.cursor)
+        self._wanted = Wanted(
+            plan.collection_settings,
+            stream=plan.stream,
+            schema=columns,
+            cursor_field=plan.cursor_field,
+            cursor=plan.cursor,
+        )
         self._writer = SegmentWriter(
             runtime.collecting.store,
             SegmentNames(str(plan.dataset_id), str(plan.run_id), plan.attempt),
