@@ -398,6 +398,7 @@ class RunCollectionRequest(_message.Message):
 
     COLLECTION_ID_FIELD_NUMBER: _builtins.int
     FULL_FIELD_NUMBER: _builtins.int
+    BACKFILL_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     collection_id: _builtins.str
     """The collection."""
@@ -405,18 +406,27 @@ class RunCollectionRequest(_message.Message):
     """True: read everything anew and swap it in when complete."""
     request_id: _builtins.str
     """Makes the call safe to repeat; see common.proto."""
+    @_builtins.property
+    def backfill(self) -> _collection_pb2.Backfill:
+        """Read this span of the cursor field, and leave the cursor alone; for
+        INCREMENTAL and MERGE, up to the cursor at most. Shown when it is complete:
+        in INCREMENTAL in the place of all records of the span, in MERGE record by
+        record.
+        """
+
     def __init__(
         self,
         *,
         collection_id: _builtins.str | None = ...,
         full: _builtins.bool | None = ...,
+        backfill: _collection_pb2.Backfill | None = ...,
         request_id: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["full", b"full", "span", b"span"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "full", b"full", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_id", b"collection_id", "full", b"full", "request_id", b"request_id", "span", b"span"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "collection_id", b"collection_id", "full", b"full", "request_id", b"request_id", "span", b"span"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_span: _TypeAlias = _typing.Literal["full"]  # noqa: Y015
+    _WhichOneofReturnType_span: _TypeAlias = _typing.Literal["full", "backfill"]  # noqa: Y015
     _WhichOneofArgType_span: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_span) -> _WhichOneofReturnType_span | None: ...
 

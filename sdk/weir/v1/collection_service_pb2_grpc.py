@@ -161,8 +161,8 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RunCollection(self, request, context):
-        """Starts a run: from the cursor on, or over everything. One run of a
-        collection goes at a time.
+        """Starts a run: from the cursor on, over everything, or over a span of the
+        past. One run of a collection goes at a time, and one backfill beside it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,8 +48,8 @@ class CollectionServiceStub:
     ListCollections: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]
     """Lists collections by name."""
     RunCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]
-    """Starts a run: from the cursor on, or over everything. One run of a
-    collection goes at a time.
+    """Starts a run: from the cursor on, over everything, or over a span of the
+    past. One run of a collection goes at a time, and one backfill beside it.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.GetRunRequest, _collection_service_pb2.GetRunResponse]
     """Gets a run. To follow it use WatchTask, to stop it CancelTask: the id of a
@@ -86,8 +86,8 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     ListCollections: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists collections by name."""
     RunCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]  # type: ignore[assignment]
-    """Starts a run: from the cursor on, or over everything. One run of a
-    collection goes at a time.
+    """Starts a run: from the cursor on, over everything, or over a span of the
+    past. One run of a collection goes at a time, and one backfill beside it.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.GetRunRequest, _collection_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Gets a run. To follow it use WatchTask, to stop it CancelTask: the id of a
@@ -169,8 +169,8 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_service_pb2.RunCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.RunCollectionResponse, _abc.Awaitable[_collection_service_pb2.RunCollectionResponse]]:
-        """Starts a run: from the cursor on, or over everything. One run of a
-        collection goes at a time.
+        """Starts a run: from the cursor on, over everything, or over a span of the
+        past. One run of a collection goes at a time, and one backfill beside it.
         """
 
     @_abc_1.abstractmethod

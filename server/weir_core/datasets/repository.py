@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import database_now, insert_new, now_plus
 from weir_core.datasets.commits import Reject
+from weir_core.datasets.cursors import CursorValue
 from weir_core.datasets.models import (
     ColumnInfo,
     Dataset,
     StoredSegment,
     dataset,
     dataset_schema,
+    hidden_rows,
     quarantine,
     segment,
 )
@@ -30,6 +32,15 @@ class OldSegment:
     id: UUID
     dataset_id: UUID
     path: str
+    to_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class OldHidden:
+    """Rows that were hidden in versions before `to_version`."""
+
+    id: UUID
+    dataset_id: UUID
     to_version: int
 
 
@@ -143,7 +154,7 @@ async def insert_segment(tx: AsyncConnection, values: dict[str, Any]) -> None:
 
 
 async def visible_segments(tx: AsyncConnection, dataset_id: UUID, version: int) -> list[StoredSegment]:
-    """The segments of a version, in the order of their commits."""
+    """The segments of a version, in the order of their commits, with the rows that are hidden in it."""
     query = (
         select(segment)
         .where(
@@ -153,20 +164,77 @@ async def visible_segments(tx: AsyncConnection, dataset_id: UUID, version: int) 
         )
         .order_by(segment.c.id)
     )
-    return [_segment(row) for row in await tx.execute(query)]
-
-
-async def publish(tx: AsyncConnection, dataset_id: UUID, run_id: UUID, version: int) -> None:
-    """From this version on the dataset has the segments of a full run, and no others."""
-    await tx.execute(
-        update(segment)
-        .where(
-            segment.c.dataset_id == dataset_id,
-            segment.c.from_version.is_not(None),
-            segment.c.to_version.is_(None),
+    hidden = {
+        row.segment_id: row
+        for row in await tx.execute(
+            select(hidden_rows).where(
+                hidden_rows.c.dataset_id == dataset_id,
+                hidden_rows.c.from_version <= version,
+                or_(hidden_rows.c.to_version.is_(None), hidden_rows.c.to_version > version),
+            )
         )
-        .values(to_version=version, retire_time=database_now())
+    }
+    return [_segment(row, hidden.get(row.id)) for row in await tx.execute(query)]
+
+
+async def segments_of_run(tx: AsyncConnection, run_id: UUID) -> list[StoredSegment]:
+    """The segments that a run has committed, in their order."""
+    query = select(segment).where(segment.c.run_id == run_id).order_by(segment.c.number)
+    return [_segment(row, None) for row in await tx.execute(query)]
+
+
+async def lock_version(tx: AsyncConnection, dataset_id: UUID) -> int:
+    """The version of a dataset, which is held until the transaction ends."""
+    query = select(dataset.c.version).where(dataset.c.id == dataset_id).with_for_update()
+    return (await tx.execute(query)).scalar_one()
+
+
+async def hide_rows(
+    tx: AsyncConnection, dataset_id: UUID, version: int, packed: dict[str, tuple[int, bytes]]
+) -> int:
+    """Hide rows of segments, by path, from a version on; how many more are hidden than before."""
+    if not packed:
+        return 0
+    found = await tx.execute(select(segment.c.id, segment.c.path).where(segment.c.path.in_(packed)))
+    ids = {row.path: row.id for row in found}
+    in_force = and_(hidden_rows.c.segment_id.in_(ids.values()), hidden_rows.c.to_version.is_(None))
+    before = (
+        await tx.execute(select(func.coalesce(func.sum(hidden_rows.c.rows), 0)).where(in_force))
+    ).scalar_one()
+    await tx.execute(
+        update(hidden_rows).where(in_force).values(to_version=version, retire_time=database_now())
     )
+    rows = [
+        {
+            "id": new_id(),
+            "dataset_id": dataset_id,
+            "segment_id": ids[path],
+            "rows": count,
+            "places": places,
+            "from_version": version,
+        }
+        for path, (count, places) in packed.items()
+    ]
+    await tx.execute(insert(hidden_rows), rows)
+    return sum(count for count, _ in packed.values()) - int(before)
+
+
+async def retire_all(tx: AsyncConnection, dataset_id: UUID, version: int) -> None:
+    """From this version on the dataset has none of the segments that it has now."""
+    for table in (segment, hidden_rows):
+        await tx.execute(
+            update(table)
+            .where(
+                table.c.dataset_id == dataset_id,
+                table.c.from_version.is_not(None),
+                table.c.to_version.is_(None),
+            )
+            .values(to_version=version, retire_time=database_now())
+        )
+
+
+async def publish(tx: AsyncConnection, run_id: UUID, version: int) -> None:
+    """From this version on the dataset has the segments of a staged run."""
     await tx.execute(
         update(segment)
         .where(segment.c.run_id == run_id, segment.c.from_version.is_(None))
@@ -221,8 +289,27 @@ async def unpublished(tx: AsyncConnection, run_id: UUID, limit: int) -> list[Old
     return [_old(row) for row in await tx.execute(query.limit(limit))]
 
 
+async def retired_hidden(tx: AsyncConnection, grace: timedelta, limit: int) -> list[OldHidden]:
+    """What was hidden in versions before the newest, for a while."""
+    query = select(hidden_rows.c.id, hidden_rows.c.dataset_id, hidden_rows.c.to_version)
+    old = hidden_rows.c.retire_time <= now_plus(-grace)
+    found = await tx.execute(query.where(old).order_by(hidden_rows.c.retire_time).limit(limit))
+    return [OldHidden(row.id, row.dataset_id, row.to_version) for row in found]
+
+
+async def delete_hidden(tx: AsyncConnection, ids: list[UUID]) -> None:
+    """Forget hidden rows."""
+    await tx.execute(delete(hidden_rows).where(hidden_rows.c.id.in_(ids)))
+
+
+async def keep_rejects(tx: AsyncConnection, run_id: UUID, generation: int) -> None:
+    """The quarantine of a staged run counts from now on."""
+    await tx.execute(update(quarantine).where(quarantine.c.run_id == run_id).values(generation=generation))
+
+
 async def delete_segments(tx: AsyncConnection, segment_ids: list[UUID]) -> None:
     """Take segments out of the manifest."""
+    await tx.execute(delete(hidden_rows).where(hidden_rows.c.segment_id.in_(segment_ids)))
     await tx.execute(delete(segment).where(segment.c.id.in_(segment_ids)))
 
 
@@ -276,7 +363,7 @@ def _dataset(row: Row[Any]) -> Dataset:
     )
 
 
-def _segment(row: Row[Any]) -> StoredSegment:
+def _segment(row: Row[Any], hidden: Row[Any] | None) -> StoredSegment:
     return StoredSegment(
         id=row.id,
         path=row.path,
@@ -286,8 +373,15 @@ def _segment(row: Row[Any]) -> StoredSegment:
         schema_version=row.schema_version,
         low=row.low,
         high=row.high,
+        bounds=_bounds(row.bounds),
+        hidden=hidden.places if hidden else None,
+        hidden_count=hidden.rows if hidden else 0,
     )
 
 
 def _old(row: Row[Any]) -> OldSegment:
     return OldSegment(row.id, row.dataset_id, row.path, row.to_version or 0)
+
+
+def _bounds(stored: dict[str, list[CursorValue]] | None) -> dict[str, tuple[CursorValue, CursorValue]]:
+    return {name: (ends[0], ends[1]) for name, ends in (stored or {}).items()}

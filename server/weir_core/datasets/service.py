@@ -1,5 +1,6 @@
 """Datasets, as callers read them and runs write them."""
 
+from collections import Counter
 from dataclasses import asdict, replace
 from typing import Any, Final
 from uuid import UUID
@@ -11,13 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository as collections
 from weir_core.collections import run_repository as runs
-from weir_core.collections.models import Counters, SyncMode
+from weir_core.collections.models import Counters, Plan, SyncMode
 from weir_core.datasets import repository
 from weir_core.datasets.arrow_types import parse_type, type_text
-from weir_core.datasets.commits import Commit, Segment
+from weir_core.datasets.commits import Commit, Segment, Settled
+from weir_core.datasets.evolution import SchemaMismatch, changes
+from weir_core.datasets.merging import Mergeable, Rules
 from weir_core.datasets.models import ColumnInfo, Dataset, StoredSegment, dataset
+from weir_core.datasets.publishing import demand_version, grow, hide, own_hidden
 from weir_core.datasets.reader import Mark, Marks, RecordQuery, Records, checked_version
 from weir_core.datasets.reading import Query, Reading
+from weir_core.datasets.settling import Replacing, run_segments, settle_segments
 from weir_core.datasets.store import ObjectStore
 from weir_core.db import Database
 from weir_core.errors import InvalidArgument, NotFound, Violation
@@ -28,6 +33,8 @@ from weir_core.principals import Caller
 from weir_core.tasks.repository import fence
 
 MAX_POSITION: Final = 65536
+_EXACT: Final = 2**53
+_MOST_CHANGES: Final = 1000
 FILTERS: Final = {
     "project": Filterable(dataset.c.project),
     "name": Filterable(dataset.c.name),
@@ -73,11 +80,31 @@ class DatasetService:
         reading = _reading(self._store, query, mark, segments, arrow_schema(columns or []))
         return Records(found.project, reading, self._marks, query, replace(mark, version=version))
 
+    async def settle(self, plan: Plan, schema: pa.Schema, segment: Segment | None = None) -> Settled | None:
+        """What a merge or a backfill hides: with a segment that is committed next, else at its run's end.
+
+        None where nothing can be. SchemaMismatch where the columns can't be merged by.
+        """
+        direct = segment is not None
+        if direct == plan.staged or not (plan.key_fields or plan.span):
+            return None
+        rules = Rules(plan.key_fields, plan.cursor_field, plan.deleted_field)
+        span = (plan.span.start, plan.span.end) if plan.span else None
+        if segment is None:
+            new = await run_segments(self._db, plan.run_id)
+        else:
+            new = [Mergeable(segment.path, segment.rows, dict(segment.bounds))]
+        replacing = Replacing(rules, span, alone=plan.mode is SyncMode.FULL)
+        return await settle_segments(
+            self._db, self._store, plan.dataset_id, new, schema=schema, replacing=replacing
+        )
+
     async def commit(self, run_id: UUID, attempt: int, number: int, commit: Commit) -> Counters:
         """Make a segment, its rejects, the counters and the position visible, together or not at all.
 
         Commits of a run are numbered from 1 over all attempts. One that is sent
-        again because its answer was lost changes nothing.
+        again because its answer was lost changes nothing. Outdated, where the dataset has
+        changed since it was settled what a merge hides.
         """
         _check_position(commit)
 
@@ -125,53 +152,67 @@ def _reading(
 async def _apply(tx: AsyncConnection, row: Row[Any], attempt: int, number: int, commit: Commit) -> Counters:
     reached = row.reached if commit.cursor is None else commit.cursor
     done: dict[str, Any] = {"commits": number, "position": commit.position, "reached": reached}
-    incremental = SyncMode(row.mode) is SyncMode.INCREMENTAL
-    if incremental:
+    if commit.nulls:
+        done["nulls"] = dict(Counter(row.nulls or {}) + Counter(commit.nulls))
+    staged = runs.is_staged(row)
+    if not staged:
         pending = {"position": commit.position, "reached": reached}
         await collections.update_collection(tx, row.collection_id, {"pending": pending})
     if commit.segment is not None:
-        done["schema_version"] = await _schema_version(tx, row, commit.segment.schema)
+        done |= await _schema_version(tx, row, commit.segment.schema)
     version = None
-    if incremental and (commit.segment or commit.rejects):
-        version = await _grow(tx, row, commit, done.get("schema_version"))
+    if not staged and (commit.segment or commit.rejects):
+        await demand_version(tx, row, commit.settled)
+        version = await grow(tx, row, commit, done.get("schema_version"))
         done["dataset_version"] = version
     if commit.segment is not None:
         values = _segment_values(row, attempt, number, commit.segment)
         values |= {"schema_version": done["schema_version"], "from_version": version}
         await repository.insert_segment(tx, values)
+    if version is not None:
+        await hide(tx, row, version, commit.settled)
     await repository.insert_rejects(tx, row.dataset_id, row.id, row.generation, commit.rejects)
     counters = _counted(runs.counters_of(row), commit)
     await runs.update_run(tx, row.id, done | asdict(counters))
     return counters
 
 
-async def _grow(tx: AsyncConnection, row: Row[Any], commit: Commit, schema_version: int | None) -> int:
-    """Add a commit of an incremental run to its dataset; the version that has it."""
-    values: dict[str, Any] = {
-        "quarantine_count": dataset.c.quarantine_count + len(commit.rejects),
-    }
-    if commit.segment is not None:
-        values |= {
-            "record_count": dataset.c.record_count + commit.segment.rows,
-            "size_bytes": dataset.c.size_bytes + commit.segment.bytes,
-            "segment_count": dataset.c.segment_count + 1,
-            "schema_version": schema_version,
-        }
-    return await repository.new_version(tx, row.dataset_id, values)
-
-
-async def _schema_version(tx: AsyncConnection, row: Row[Any], schema: pa.Schema) -> int:
-    """The version of the dataset's schema that a segment has; a new one where none fits."""
+async def _schema_version(tx: AsyncConnection, row: Row[Any], schema: pa.Schema) -> dict[str, Any]:
+    """What a run's row says of its schema: the version that a segment has, a new one where none fits."""
     newest, known = await repository.newest_schema(tx, row.dataset_id)
     columns = columns_in(schema)
     if newest and [replace(column, since=1) for column in known] == columns:
-        return newest
+        return {"schema_version": newest}
+    if not runs.is_staged(row):
+        await _check_widening(tx, row.dataset_id, known, columns)
     since = {(column.name, column.type): column.since for column in known}
     stored = [
         asdict(replace(column, since=since.get((column.name, column.type), newest + 1))) for column in columns
     ]
     await repository.insert_schema(tx, row.dataset_id, newest + 1, stored)
-    return newest + 1
+    told = [*(row.schema_changes or ()), *(changes(known, columns) if newest else ())]
+    return {"schema_version": newest + 1, "schema_changes": told[:_MOST_CHANGES]}
+
+
+async def _check_widening(
+    tx: AsyncConnection, dataset_id: UUID, known: list[ColumnInfo], columns: list[ColumnInfo]
+) -> None:
+    """A column of whole numbers becomes one of doubles only where these hold all that is stored."""
+    before = {column.name: column.type for column in known}
+    risky = {
+        column.name
+        for column in columns
+        if column.type == "double" and before.get(column.name) in {"int64", "uint64"}
+    }
+    if not risky:
+        return
+    version = (await repository.dataset_row(tx, dataset_id)).version
+    for segment in await repository.visible_segments(tx, dataset_id, version):
+        for name in sorted(risky & segment.bounds.keys()):
+            if any(isinstance(end, int) and abs(end) > _EXACT for end in segment.bounds[name]):
+                raise SchemaMismatch(
+                    f"column {name!r} can't become one of doubles: it holds whole numbers beyond 2^53"
+                )
 
 
 def _segment_values(row: Row[Any], attempt: int, number: int, segment: Segment) -> dict[str, Any]:
@@ -187,14 +228,16 @@ def _segment_values(row: Row[Any], attempt: int, number: int, segment: Segment) 
         "sha256": bytes.fromhex(segment.sha256),
         "low": segment.low,
         "high": segment.high,
+        "bounds": dict(segment.bounds),
     }
 
 
 def _counted(before: Counters, commit: Commit) -> Counters:
     segment = commit.segment
+    written = segment.rows - own_hidden(commit.settled, {segment.path}) if segment else 0
     return Counters(
         records_read=before.records_read + commit.counts.records,
-        records_written=before.records_written + (segment.rows if segment else 0),
+        records_written=before.records_written + written,
         records_quarantined=before.records_quarantined + len(commit.rejects),
         bytes_read=before.bytes_read + commit.counts.bytes,
         bytes_written=before.bytes_written + (segment.bytes if segment else 0),

@@ -81,8 +81,9 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
 
     async def RunCollection(self, request: pb.RunCollectionRequest, context: Any) -> pb.RunCollectionResponse:
         collection_id = parse_id("collection_id", request.collection_id)
+        backfill = convert.span(request.backfill) if request.HasField("backfill") else None
         run, created = await self._runs.start(
-            caller(), collection_id, full=request.full, request_id=request.request_id
+            caller(), collection_id, full=request.full, backfill=backfill, request_id=request.request_id
         )
         return pb.RunCollectionResponse(run=convert.run(run), created=created)
 
