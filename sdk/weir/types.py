@@ -9,13 +9,14 @@ from weir.v1.collection_pb2 import (
     Dataset,
     Guard,
     NullShare,
+    QuarantinedRecord,
     Run,
     RunCounters,
     SchemaPolicy,
     SyncMode,
     ValueRange,
 )
-from weir.v1.collection_service_pb2 import RecordQuery
+from weir.v1.collection_service_pb2 import QuarantineAction, RecordQuery
 from weir.v1.common_pb2 import ErrorReason, Heartbeat, Principal, PrincipalKind, TimeRange
 from weir.v1.schedule_pb2 import Fire, FireResult, MissedPolicy, OverlapPolicy, Schedule, Timing
 from weir.v1.system_pb2 import Part, PartState, Queue, SystemStatus, Worker, WorkerState
@@ -100,6 +101,8 @@ __all__ = [
     "Priority",
     "Progress",
     "ProjectPermissions",
+    "QuarantineAction",
+    "QuarantinedRecord",
     "Queue",
     "RecordQuery",
     "RetryPolicy",

@@ -374,3 +374,48 @@ class CollectionClient:
             batch_bytes=batch_bytes,
         )
         return self._caller.stream(methods.READ_ARROW, request)
+
+    def list_quarantine(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> Pages[collection_service_pb2.ListQuarantineResponse, collection_pb2.QuarantinedRecord]:
+        """Lists records that did not fit, newest first.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> collection_service_pb2.ListQuarantineRequest:
+            return collection_service_pb2.ListQuarantineRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_QUARANTINE, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.records)
+
+    def resolve_quarantine(
+        self,
+        dataset_id: str,
+        *,
+        filter: str,
+        action: collection_service_pb2.QuarantineAction.ValueType,
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> collection_service_pb2.ResolveQuarantineResponse:
+        """Puts quarantined records into the dataset after all, or drops them, as a task. Refused with
+        STATE_CONFLICT while another does so for the dataset.
+
+        Args:
+            dataset_id: The dataset.
+            filter: Which records, as in ListQuarantine. Must not be empty; `dataset_id = "…"` means all
+                of the dataset.
+            action: What to do.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.ResolveQuarantineRequest(
+            dataset_id=dataset_id, filter=filter, action=action, request_id=request_id or fresh_id()
+        )
+        return self._caller.unary(methods.RESOLVE_QUARANTINE, request, timeout)

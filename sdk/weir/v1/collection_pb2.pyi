@@ -735,6 +735,66 @@ class Dataset(_message.Message):
 Global___Dataset: _TypeAlias = Dataset  # noqa: Y015
 
 @_typing.final
+class QuarantinedRecord(_message.Message):
+    """A record that did not fit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    DATASET_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    RAW_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id (UUID)."""
+    dataset_id: _builtins.str
+    """The dataset it was for."""
+    run_id: _builtins.str
+    """The run that read it."""
+    raw: _builtins.bytes
+    """The record as it came. At most 64 KiB."""
+    truncated: _builtins.bool
+    """True: `raw` was cut."""
+    page: _builtins.int
+    """Number of the page or file that the run read it from, from 1."""
+    position: _builtins.int
+    """Its place in that page, from 1; 0 if unknown."""
+    column: _builtins.str
+    """Column that does not fit; empty for the whole record."""
+    reason: _builtins.str
+    """Why, in one sentence."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was put here."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str | None = ...,
+        dataset_id: _builtins.str | None = ...,
+        run_id: _builtins.str | None = ...,
+        raw: _builtins.bytes | None = ...,
+        truncated: _builtins.bool | None = ...,
+        page: _builtins.int | None = ...,
+        position: _builtins.int | None = ...,
+        column: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "create_time", b"create_time", "dataset_id", b"dataset_id", "id", b"id", "page", b"page", "position", b"position", "raw", b"raw", "reason", b"reason", "run_id", b"run_id", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantinedRecord: _TypeAlias = QuarantinedRecord  # noqa: Y015
+
+@_typing.final
 class Column(_message.Message):
     """A column of a dataset."""
 

@@ -65,6 +65,12 @@ class CollectionServiceStub:
     """Reads records as rows, from one version of the dataset throughout."""
     ReadArrow: _grpc.UnaryStreamMultiCallable[_collection_service_pb2.ReadArrowRequest, _collection_service_pb2.ReadArrowResponse]
     """Reads records as Arrow batches: exact types, and many times faster."""
+    ListQuarantine: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListQuarantineRequest, _collection_service_pb2.ListQuarantineResponse]
+    """Lists records that did not fit, newest first."""
+    ResolveQuarantine: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ResolveQuarantineRequest, _collection_service_pb2.ResolveQuarantineResponse]
+    """Puts quarantined records into the dataset after all, or drops them, as a
+    task. Refused with STATE_CONFLICT while another does so for the dataset.
+    """
 
 @_typing.type_check_only
 class CollectionServiceAsyncStub(CollectionServiceStub):
@@ -103,6 +109,12 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     """Reads records as rows, from one version of the dataset throughout."""
     ReadArrow: _aio.UnaryStreamMultiCallable[_collection_service_pb2.ReadArrowRequest, _collection_service_pb2.ReadArrowResponse]  # type: ignore[assignment]
     """Reads records as Arrow batches: exact types, and many times faster."""
+    ListQuarantine: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListQuarantineRequest, _collection_service_pb2.ListQuarantineResponse]  # type: ignore[assignment]
+    """Lists records that did not fit, newest first."""
+    ResolveQuarantine: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ResolveQuarantineRequest, _collection_service_pb2.ResolveQuarantineResponse]  # type: ignore[assignment]
+    """Puts quarantined records into the dataset after all, or drops them, as a
+    task. Refused with STATE_CONFLICT while another does so for the dataset.
+    """
 
 class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Connectors, connections, collections, runs and datasets."""
@@ -222,5 +234,23 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_collection_service_pb2.ReadArrowResponse], _abc.AsyncIterator[_collection_service_pb2.ReadArrowResponse]]:
         """Reads records as Arrow batches: exact types, and many times faster."""
+
+    @_abc_1.abstractmethod
+    def ListQuarantine(
+        self,
+        request: _collection_service_pb2.ListQuarantineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.ListQuarantineResponse, _abc.Awaitable[_collection_service_pb2.ListQuarantineResponse]]:
+        """Lists records that did not fit, newest first."""
+
+    @_abc_1.abstractmethod
+    def ResolveQuarantine(
+        self,
+        request: _collection_service_pb2.ResolveQuarantineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.ResolveQuarantineResponse, _abc.Awaitable[_collection_service_pb2.ResolveQuarantineResponse]]:
+        """Puts quarantined records into the dataset after all, or drops them, as a
+        task. Refused with STATE_CONFLICT while another does so for the dataset.
+        """
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

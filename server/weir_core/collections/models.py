@@ -20,6 +20,7 @@ from weir_core.collections.guards import Guard
 from weir_core.columns import TABLE, Blob, Digest, Json, Micros, Uuid, metadata, name_column
 from weir_core.datasets.cursors import CursorValue
 from weir_core.datasets.evolution import SchemaPolicy
+from weir_core.datasets.merging import Rules
 from weir_core.datasets.models import ColumnInfo
 from weir_core.idempotency import request_columns
 from weir_core.principals import Principal, creator_columns
@@ -269,6 +270,11 @@ class Collection:
     create_time: datetime
     last_run: Run | None = None
 
+    @property
+    def rules(self) -> Rules:
+        """By what records are merged; without keys nothing is."""
+        return Rules(self.key_fields, self.cursor_field, self.deleted_field)
+
 
 @dataclass(frozen=True, slots=True)
 class NewCollection:
@@ -330,3 +336,8 @@ class Plan:
     columns_fixed: bool
     """True: the segments must have them; False: the run may bring others."""
     finished: bool
+
+    @property
+    def rules(self) -> Rules:
+        """By what records are merged; without keys nothing is."""
+        return Rules(self.key_fields, self.cursor_field, self.deleted_field)

@@ -345,7 +345,7 @@ async def _finish(tx: AsyncConnection, row: Row[Any], settled: Settled | None) -
         await repository.update_collection(tx, row.collection_id, moved)
     done: dict[str, Any] = {"finished": True}
     if run_repository.is_staged(row):
-        await demand_version(tx, row, settled)
+        await demand_version(tx, row.dataset_id, settled)
         done["dataset_version"] = await show(tx, row, settled)
         own = own_hidden(settled, {one.path for one in await datasets.segments_of_run(tx, row.id)})
         done["records_written"] = row.records_written - own

@@ -98,12 +98,14 @@ def changes(before: Sequence[ColumnInfo], after: Sequence[ColumnInfo]) -> list[s
     """What a new version of a schema changes, a sentence each."""
     old = {column.name: column.type for column in before}
     new = {column.name: column.type for column in after}
+    firm = {column.name for column in before if not column.nullable}
     told = [f"{name} is new: {kind}" for name, kind in new.items() if name not in old]
     told += [
         f"{name} is now {kind}, was {old[name]}"
         for name, kind in new.items()
         if name in old and old[name] != kind
     ]
+    told += [f"{column.name} may be null now" for column in after if column.nullable and column.name in firm]
     return told + [f"{name} is left out" for name in old if name not in new]
 
 
@@ -113,7 +115,7 @@ def _widened_field(known: pa.Field, brought: pa.Field) -> pa.Field:
         raise SchemaMismatch(
             f"column {known.name!r} holds {type_text(brought.type)}, the dataset has {type_text(known.type)}"
         )
-    return known.with_type(kind)
+    return pa.field(known.name, kind, known.nullable or brought.nullable)
 
 
 def _widened_struct(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:

@@ -1,6 +1,7 @@
 """What a commit and the end of a run change in their dataset, inside the caller's transaction."""
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,9 +14,9 @@ from weir_core.datasets.models import dataset
 from weir_core.datasets.settling import Outdated
 
 
-async def demand_version(tx: AsyncConnection, row: Row[Any], settled: Settled | None) -> None:
-    """Outdated, where the dataset of a run has changed since it was settled what to hide."""
-    if settled is not None and await repository.lock_version(tx, row.dataset_id) != settled.version:
+async def demand_version(tx: AsyncConnection, dataset_id: UUID, settled: Settled | None) -> None:
+    """Outdated, where a dataset has changed since it was settled what to hide."""
+    if settled is not None and (await repository.lock_dataset(tx, dataset_id)).version != settled.version:
         raise Outdated
 
 
@@ -32,13 +33,13 @@ async def grow(tx: AsyncConnection, row: Row[Any], commit: Commit, schema_versio
     return await repository.new_version(tx, row.dataset_id, values)
 
 
-async def hide(tx: AsyncConnection, row: Row[Any], version: int, settled: Settled | None) -> None:
+async def hide(tx: AsyncConnection, dataset_id: UUID, version: int, settled: Settled | None) -> None:
     """Hide what a merge or a backfill replaces, from a version on."""
     if settled is None:
         return
     packed = {hiding.path: (count(hiding.places), pack(hiding.places)) for hiding in settled.hidden}
-    more = await repository.hide_rows(tx, row.dataset_id, version, packed)
-    await repository.update_dataset(tx, row.dataset_id, {"record_count": dataset.c.record_count - more})
+    more = await repository.hide_rows(tx, dataset_id, version, packed)
+    await repository.update_dataset(tx, dataset_id, {"record_count": dataset.c.record_count - more})
 
 
 async def show(tx: AsyncConnection, row: Row[Any], settled: Settled | None) -> int:
@@ -59,7 +60,7 @@ async def show(tx: AsyncConnection, row: Row[Any], settled: Settled | None) -> i
         generation = (await repository.dataset_row(tx, row.dataset_id)).generation
         await repository.keep_rejects(tx, row.id, generation)
     await repository.publish(tx, row.id, version)
-    await hide(tx, row, version, settled)
+    await hide(tx, row.dataset_id, version, settled)
     return version
 
 

@@ -1,6 +1,6 @@
 """All SQL about datasets, their schemas, segments and quarantine."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -183,10 +183,9 @@ async def segments_of_run(tx: AsyncConnection, run_id: UUID) -> list[StoredSegme
     return [_segment(row, None) for row in await tx.execute(query)]
 
 
-async def lock_version(tx: AsyncConnection, dataset_id: UUID) -> int:
-    """The version of a dataset, which is held until the transaction ends."""
-    query = select(dataset.c.version).where(dataset.c.id == dataset_id).with_for_update()
-    return (await tx.execute(query)).scalar_one()
+async def lock_dataset(tx: AsyncConnection, dataset_id: UUID) -> Row[Any]:
+    """The row of a dataset that is there, held until the transaction ends."""
+    return (await tx.execute(select(dataset).where(dataset.c.id == dataset_id).with_for_update())).one()
 
 
 async def hide_rows(
@@ -275,6 +274,64 @@ async def insert_rejects(
     ]
     if rows:
         await tx.execute(insert(quarantine), rows)
+
+
+async def list_rejects(
+    tx: AsyncConnection, conditions: list[ColumnElement[bool]], after: UUID | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Records in quarantine that count, newest first."""
+    query = _rejects.where(*conditions).order_by(quarantine.c.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(quarantine.c.id < after)
+    return (await tx.execute(query)).all()
+
+
+async def rejects_of(
+    tx: AsyncConnection,
+    dataset_id: UUID,
+    conditions: list[ColumnElement[bool]],
+    *,
+    after: UUID | None,
+    before: UUID,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """Records in a dataset's quarantine that count and are older than an id, oldest first."""
+    query = _rejects.where(quarantine.c.dataset_id == dataset_id, quarantine.c.id < before, *conditions)
+    if after is not None:
+        query = query.where(quarantine.c.id > after)
+    return (await tx.execute(query.order_by(quarantine.c.id).limit(limit))).all()
+
+
+async def count_rejects(tx: AsyncConnection, ids: list[UUID]) -> int:
+    """How many of some records are in quarantine."""
+    return sum([await _counted(tx, part) for part in _parts(ids)])
+
+
+async def delete_rejects_by_id(tx: AsyncConnection, ids: list[UUID]) -> None:
+    """Remove records from quarantine."""
+    for part in _parts(ids):
+        await tx.execute(delete(quarantine).where(quarantine.c.id.in_(part)))
+
+
+async def _counted(tx: AsyncConnection, ids: list[UUID]) -> int:
+    return (
+        await tx.execute(select(func.count()).select_from(quarantine).where(quarantine.c.id.in_(ids)))
+    ).scalar_one()
+
+
+def _parts(ids: list[UUID]) -> Iterator[list[UUID]]:
+    # SQLite takes 32,766 values in a statement.
+    return (ids[at : at + 5000] for at in range(0, len(ids), 5000))
+
+
+_rejects = select(quarantine).join(
+    dataset,
+    and_(
+        dataset.c.id == quarantine.c.dataset_id,
+        dataset.c.generation == quarantine.c.generation,
+        dataset.c.live,
+    ),
+)
 
 
 async def retired(tx: AsyncConnection, grace: timedelta, limit: int) -> list[OldSegment]:

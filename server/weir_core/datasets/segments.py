@@ -68,6 +68,7 @@ class SegmentWriter:
         count_nulls: Sequence[str] = (),
         policy: SchemaPolicy = SchemaPolicy.EVOLVE,
         limits: Limits | None = None,
+        first: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -80,7 +81,7 @@ class SegmentWriter:
         self._policy = policy
         self._limits = limits or Limits()
         self._clock = clock
-        self._sequence = 0
+        self._sequence = first
         self._batches: list[pa.RecordBatch] = []
         self._rejects: list[Reject] = []
         self._uncovered: list[Reject] = []

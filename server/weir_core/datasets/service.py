@@ -14,9 +14,9 @@ from weir_core.collections import repository as collections
 from weir_core.collections import run_repository as runs
 from weir_core.collections.models import Counters, Plan, SyncMode
 from weir_core.datasets import repository
-from weir_core.datasets.arrow_types import parse_type, type_text
+from weir_core.datasets.arrow_types import parse_type
 from weir_core.datasets.commits import Commit, Segment, Settled
-from weir_core.datasets.evolution import SchemaMismatch, changes
+from weir_core.datasets.manifest import schema_version, segment_values
 from weir_core.datasets.merging import Mergeable, Rules
 from weir_core.datasets.models import ColumnInfo, Dataset, StoredSegment, dataset
 from weir_core.datasets.publishing import demand_version, grow, hide, own_hidden
@@ -33,7 +33,6 @@ from weir_core.principals import Caller
 from weir_core.tasks.repository import fence
 
 MAX_POSITION: Final = 65536
-_EXACT: Final = 2**53
 _MOST_CHANGES: Final = 1000
 FILTERS: Final = {
     "project": Filterable(dataset.c.project),
@@ -80,23 +79,25 @@ class DatasetService:
         reading = _reading(self._store, query, mark, segments, arrow_schema(columns or []))
         return Records(found.project, reading, self._marks, query, replace(mark, version=version))
 
-    async def settle(self, plan: Plan, schema: pa.Schema, segment: Segment | None = None) -> Settled | None:
-        """What a merge or a backfill hides: with a segment that is committed next, else at its run's end.
-
-        None where nothing can be. SchemaMismatch where the columns can't be merged by.
-        """
-        direct = segment is not None
-        if direct == plan.staged or not (plan.key_fields or plan.span):
-            return None
-        rules = Rules(plan.key_fields, plan.cursor_field, plan.deleted_field)
-        span = (plan.span.start, plan.span.end) if plan.span else None
-        if segment is None:
-            new = await run_segments(self._db, plan.run_id)
-        else:
-            new = [Mergeable(segment.path, segment.rows, dict(segment.bounds))]
-        replacing = Replacing(rules, span, alone=plan.mode is SyncMode.FULL)
+    async def settle_segment(self, dataset_id: UUID, rules: Rules, segment: Segment) -> Settled:
+        """What a segment hides when it is merged into its dataset; SchemaMismatch where it can't be."""
+        new = Mergeable(segment.path, segment.rows, dict(segment.bounds))
         return await settle_segments(
-            self._db, self._store, plan.dataset_id, new, schema=schema, replacing=replacing
+            self._db, self._store, dataset_id, [new], schema=segment.schema, replacing=Replacing(rules)
+        )
+
+    async def settle_run(self, plan: Plan) -> Settled | None:
+        """What a staged run hides when it is shown; SchemaMismatch where it can't be merged."""
+        if not (plan.staged and plan.columns and (plan.key_fields or plan.span)):
+            return None
+        span = (plan.span.start, plan.span.end) if plan.span else None
+        return await settle_segments(
+            self._db,
+            self._store,
+            plan.dataset_id,
+            await run_segments(self._db, plan.run_id),
+            schema=arrow_schema(plan.columns),
+            replacing=Replacing(plan.rules, span, alone=plan.mode is SyncMode.FULL),
         )
 
     async def commit(self, run_id: UUID, attempt: int, number: int, commit: Commit) -> Counters:
@@ -124,11 +125,6 @@ class DatasetService:
         counters = await self._db.write(work)
         reach("segment.committed")
         return counters
-
-
-def columns_in(schema: pa.Schema) -> list[ColumnInfo]:
-    """The columns of an Arrow schema, as the database keeps them."""
-    return [ColumnInfo(field.name, type_text(field.type), field.nullable) for field in schema]
 
 
 def arrow_schema(columns: list[ColumnInfo]) -> pa.Schema:
@@ -159,77 +155,25 @@ async def _apply(tx: AsyncConnection, row: Row[Any], attempt: int, number: int, 
         pending = {"position": commit.position, "reached": reached}
         await collections.update_collection(tx, row.collection_id, {"pending": pending})
     if commit.segment is not None:
-        done |= await _schema_version(tx, row, commit.segment.schema)
+        number_of, told = await schema_version(tx, row.dataset_id, commit.segment.schema, shown=not staged)
+        done["schema_version"] = number_of
+        done["schema_changes"] = [*(row.schema_changes or ()), *told][:_MOST_CHANGES]
     version = None
     if not staged and (commit.segment or commit.rejects):
-        await demand_version(tx, row, commit.settled)
+        await demand_version(tx, row.dataset_id, commit.settled)
         version = await grow(tx, row, commit, done.get("schema_version"))
         done["dataset_version"] = version
     if commit.segment is not None:
-        values = _segment_values(row, attempt, number, commit.segment)
-        values |= {"schema_version": done["schema_version"], "from_version": version}
+        values = segment_values(commit.segment, row.dataset_id, row.id, attempt)
+        values |= {"number": number, "generation": row.generation, "from_version": version}
+        values |= {"schema_version": done["schema_version"]}
         await repository.insert_segment(tx, values)
     if version is not None:
-        await hide(tx, row, version, commit.settled)
+        await hide(tx, row.dataset_id, version, commit.settled)
     await repository.insert_rejects(tx, row.dataset_id, row.id, row.generation, commit.rejects)
     counters = _counted(runs.counters_of(row), commit)
     await runs.update_run(tx, row.id, done | asdict(counters))
     return counters
-
-
-async def _schema_version(tx: AsyncConnection, row: Row[Any], schema: pa.Schema) -> dict[str, Any]:
-    """What a run's row says of its schema: the version that a segment has, a new one where none fits."""
-    newest, known = await repository.newest_schema(tx, row.dataset_id)
-    columns = columns_in(schema)
-    if newest and [replace(column, since=1) for column in known] == columns:
-        return {"schema_version": newest}
-    if not runs.is_staged(row):
-        await _check_widening(tx, row.dataset_id, known, columns)
-    since = {(column.name, column.type): column.since for column in known}
-    stored = [
-        asdict(replace(column, since=since.get((column.name, column.type), newest + 1))) for column in columns
-    ]
-    await repository.insert_schema(tx, row.dataset_id, newest + 1, stored)
-    told = [*(row.schema_changes or ()), *(changes(known, columns) if newest else ())]
-    return {"schema_version": newest + 1, "schema_changes": told[:_MOST_CHANGES]}
-
-
-async def _check_widening(
-    tx: AsyncConnection, dataset_id: UUID, known: list[ColumnInfo], columns: list[ColumnInfo]
-) -> None:
-    """A column of whole numbers becomes one of doubles only where these hold all that is stored."""
-    before = {column.name: column.type for column in known}
-    risky = {
-        column.name
-        for column in columns
-        if column.type == "double" and before.get(column.name) in {"int64", "uint64"}
-    }
-    if not risky:
-        return
-    version = (await repository.dataset_row(tx, dataset_id)).version
-    for segment in await repository.visible_segments(tx, dataset_id, version):
-        for name in sorted(risky & segment.bounds.keys()):
-            if any(isinstance(end, int) and abs(end) > _EXACT for end in segment.bounds[name]):
-                raise SchemaMismatch(
-                    f"column {name!r} can't become one of doubles: it holds whole numbers beyond 2^53"
-                )
-
-
-def _segment_values(row: Row[Any], attempt: int, number: int, segment: Segment) -> dict[str, Any]:
-    return {
-        "dataset_id": row.dataset_id,
-        "run_id": row.id,
-        "attempt": attempt,
-        "number": number,
-        "generation": row.generation,
-        "path": segment.path,
-        "rows": segment.rows,
-        "bytes": segment.bytes,
-        "sha256": bytes.fromhex(segment.sha256),
-        "low": segment.low,
-        "high": segment.high,
-        "bounds": dict(segment.bounds),
-    }
 
 
 def _counted(before: Counters, commit: Commit) -> Counters:

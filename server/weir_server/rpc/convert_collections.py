@@ -23,6 +23,7 @@ from weir_core.collections.models import (
 from weir_core.datasets.cursors import CursorValue
 from weir_core.datasets.evolution import SchemaPolicy
 from weir_core.datasets.models import ColumnInfo, Dataset
+from weir_core.datasets.quarantine import Quarantined
 from weir_core.datasets.reader import RecordQuery
 from weir_core.errors import InvalidArgument
 from weir_core.ids import parse_id
@@ -167,6 +168,22 @@ def dataset(value: Dataset) -> collection_pb2.Dataset:
         segment_count=value.segment_count,
         quarantine_count=value.quarantine_count,
         commit_time=timestamp(value.commit_time),
+    )
+
+
+def quarantined(value: Quarantined) -> collection_pb2.QuarantinedRecord:
+    """A record that did not fit."""
+    return collection_pb2.QuarantinedRecord(
+        id=str(value.id),
+        dataset_id=str(value.dataset_id),
+        run_id=str(value.run_id),
+        raw=value.raw,
+        truncated=value.truncated,
+        page=value.page,
+        position=value.position,
+        column=value.column,
+        reason=value.reason,
+        create_time=timestamp(value.create_time),
     )
 
 

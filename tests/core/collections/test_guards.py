@@ -97,7 +97,7 @@ class TestRun:
         old: list[dict[str, Any]] = [{"id": 1, "at": now - timedelta(hours=2)}]
         attempt = await ground.start(collection, schema=schema)
         await attempt.commit_rows(old, schema)
-        with pytest.raises(GuardStopped, match="newest record is 2:00:0. old"):
+        with pytest.raises(GuardStopped, match=r"newest record is 2:00:0\d old"):
             await attempt.finish()
         await attempt.commit_rows([{"id": 2, "at": now}], schema)
         await attempt.finish()

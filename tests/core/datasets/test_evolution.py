@@ -14,26 +14,18 @@ class TestEvolved:
     @pytest.mark.parametrize(
         "brought,kept",
         [
-            ([("id", pa.int64())], "id: int64 not null\nbox: struct<w: int32>"),
-            ([("id", pa.float64())], "id: double not null\nbox: struct<w: int32>"),
-            ([("new", pa.string())], "id: int32 not null\nbox: struct<w: int32>\nnew: string"),
+            ([pa.field("id", pa.int64(), nullable=False)], ["id: int64 not null", "box: struct<w: int32>"]),
+            ([("id", pa.float64())], ["id: double", "box: struct<w: int32>"]),
+            ([("new", pa.string())], ["id: int32 not null", "box: struct<w: int32>", "new: string"]),
             (
                 [("box", pa.struct([("h", pa.string()), ("w", pa.int64())]))],
-                "id: int32 not null\nbox: struct<w: int64, h: string>",
+                ["id: int32 not null", "box: struct<w: int64, h: string>"],
             ),
         ],
     )
-    def test_numbers_and_objects_widen_and_new_columns_come_at_the_end(self, brought: Any, kept: str):
+    def test_numbers_and_objects_widen_and_new_columns_come_at_the_end(self, brought: Any, kept: list[str]):
         found = evolved(KNOWN, pa.schema(brought), SchemaPolicy.EVOLVE)
-        assert (
-            found.to_string(show_field_metadata=False, truncate_metadata=False)
-            .replace("\n  child 0", "")
-            .splitlines()[0]
-            .startswith(kept.splitlines()[0])
-        )
-        assert [f"{f.name}: {f.type}" for f in found] == [
-            line.replace(" not null", "") for line in kept.splitlines()
-        ]
+        assert [f"{one.name}: {one.type}{'' if one.nullable else ' not null'}" for one in found] == kept
 
     @pytest.mark.parametrize("kind", [pa.string(), pa.bool_(), pa.list_(pa.int32())])
     def test_a_column_of_another_kind_is_refused(self, kind: pa.DataType):

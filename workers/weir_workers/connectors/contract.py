@@ -101,6 +101,16 @@ class Drift:
 Item: TypeAlias = Batch | Checkpoint | Reject | Drift
 
 
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """Rejected records, read once more."""
+
+    rows: pa.RecordBatch
+    """Those that fit now."""
+    misfits: Mapping[int, str]
+    """Why the others still don't, by their place among all."""
+
+
 class Connector(Protocol):
     """Reads one kind of source. Holds no state of a run: one object serves many."""
 
@@ -131,4 +141,8 @@ class Connector(Protocol):
         self, source: Source, wanted: Wanted, partition: Partition, position: Position | None = None
     ) -> AsyncGenerator[Item]:
         """Reads a part from a position on. Close the iterator to stop early."""
+        ...
+
+    def reread(self, wanted: Wanted, raws: Sequence[bytes]) -> Reread:
+        """Reads rejected records as they came, by the rules of today; blocking, without the source."""
         ...

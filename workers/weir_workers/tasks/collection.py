@@ -9,7 +9,6 @@ from weir.task import Context, Retry, TaskFailure, task
 from weir_core.collections.models import Plan, Run
 from weir_core.collections.runs import RUN_TASK, GuardStopped
 from weir_core.datasets.evolution import SchemaMismatch
-from weir_core.datasets.service import arrow_schema
 from weir_core.errors import NotFound
 from weir_core.runtime import Runtime
 from weir_workers.connectors.errors import SourceError
@@ -85,9 +84,7 @@ async def _finish(runtime: Runtime, run_id: UUID, ctx: Context) -> Run:
     async def settle_and_finish() -> Run:
         # Asked anew: the run may have brought the columns.
         plan = await collecting.runs.begin(run_id, ctx.attempt)
-        settled = None
-        if not plan.finished and plan.columns:
-            settled = await collecting.datasets.settle(plan, arrow_schema(plan.columns))
+        settled = None if plan.finished else await collecting.datasets.settle_run(plan)
         return await collecting.runs.finish(run_id, ctx.attempt, settled)
 
     try:

@@ -160,10 +160,10 @@ class CollectionLoop:
         self._tell()
 
     async def _settled(self, commit: Commit) -> Settled | None:
-        segment, schema = commit.segment, self._writer.schema
-        if segment is None or schema is None:
+        plan, segment = self._plan, commit.segment
+        if segment is None or plan.staged or not plan.key_fields:
             return None
-        return await self._runtime.collecting.datasets.settle(self._plan, schema, segment)
+        return await self._runtime.collecting.datasets.settle_segment(plan.dataset_id, plan.rules, segment)
 
     def _note(self, counts: Counts, position: Position) -> None:
         counted = self._seen.counts + counts
