@@ -55,6 +55,8 @@ class Wanted:
     """Name of a stream; empty where the connector has none."""
     schema: pa.Schema | None = None
     """The dataset's columns, once it has some; settings may name others."""
+    evolve: bool = False
+    """True: columns that the source has besides are wanted too, and numbers may widen."""
     cursor_field: str = ""
     cursor: CursorValue | None = None
     """Read what lies after it; None reads all."""

@@ -37,7 +37,7 @@ class HttpConnector:
     name: ClassVar[str] = "http"
     description: ClassVar[str] = "JSON records from a REST API, by page numbers or next links"
     version: ClassVar[str] = __version__
-    modes: ClassVar[frozenset[str]] = frozenset({"FULL", "INCREMENTAL"})
+    modes: ClassVar[frozenset[str]] = frozenset({"FULL", "APPEND", "INCREMENTAL", "MERGE"})
     connection_settings: ClassVar[type[BaseModel]] = HttpConnection
     collection_settings: ClassVar[type[BaseModel]] = HttpCollection
     has_streams: ClassVar[bool] = False

@@ -53,6 +53,7 @@ class CollectionLoop:
             plan.collection_settings,
             stream=plan.stream,
             schema=columns,
+            evolve=plan.schema_policy is SchemaPolicy.EVOLVE,
             cursor_field=plan.cursor_field,
             cursor=plan.cursor,
             inclusive=plan.inclusive,
