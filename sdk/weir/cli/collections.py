@@ -1,15 +1,16 @@
 """`weir collections`: connections, collections and their runs."""
 
-import os
 from datetime import timedelta
 from itertools import islice
 
 import click
 
+from weir.cli.collection_changes import COMMANDS
 from weir.cli.following import follow, interruptible
 from weir.cli.naming import collection_id, connection_id
 from weir.cli.output import as_json, read_json, show, show_json, show_list
 from weir.cli.profile import connected
+from weir.cli.settings import cursor_value, secret
 from weir.cli.timing import LENGTH
 from weir.outcome import output_of
 from weir.v1.collection_pb2 import SyncMode
@@ -78,7 +79,7 @@ def create_connection(
             connector=connector,
             project=project,
             settings=read_json(settings, "--settings"),
-            secrets=dict(_secret(each) for each in secrets),
+            secrets=dict(secret(each) for each in secrets),
             allow_private_addresses=allow_private,
         )
     show(answer.connection, json_lines=as_json)
@@ -161,7 +162,7 @@ def run(*, collection: str, full: bool, start: str, end: str, wait: bool, as_jso
     """
     if bool(start) != bool(end):
         raise click.UsageError("a backfill has both ends: --from and --to")
-    backfill = (_cursor(start), _cursor(end)) if start else None
+    backfill = (cursor_value(start), cursor_value(end)) if start else None
     with connected() as client:
         started = client.collections.run(collection_id(client, collection), full=full, backfill=backfill)
         if not started.created:
@@ -191,18 +192,5 @@ def runs(filter_text: str, limit: int, *, as_json: bool) -> None:
         show_list(islice(found, limit), columns, json_lines=as_json)
 
 
-def _cursor(text: str) -> str | int | float:
-    try:
-        return int(text) if text.lstrip("-").isdigit() else float(text)
-    except ValueError:
-        return text
-
-
-def _secret(text: str) -> tuple[str, str]:
-    name, _, variable = text.partition("=")
-    if not variable or variable not in os.environ:
-        raise click.UsageError(
-            f"--secret {name}=VARIABLE: names an environment variable that is set, so that no secret stands "
-            "in the list of processes"
-        )
-    return name, os.environ[variable]
+for each in COMMANDS:
+    command.add_command(each)

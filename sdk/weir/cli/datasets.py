@@ -152,6 +152,14 @@ def resolve(dataset: str, action: str | None, filter_text: str, *, as_json: bool
         show_value(output_of(handle.get()), json_lines=as_json)
 
 
+@command.command()
+@click.argument("dataset")
+def delete(dataset: str) -> None:
+    """Delete a dataset that no collection writes, by name or id, with all its records."""
+    with connected() as client:
+        client.collections.delete_dataset(dataset_id(client, dataset))
+
+
 def _of_dataset(client: Client, dataset: str, filter_text: str) -> str:
     whole = f'dataset_id = "{dataset_id(client, dataset)}"'
     return f"{whole} AND ({filter_text})" if filter_text else whole

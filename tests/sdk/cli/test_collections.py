@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.fixtures.cli import Ran, Weir
@@ -130,3 +131,42 @@ def test_refusals(weir: Weir, words: list[str], code: int, text: str, helps: str
     assert (ran.status, ran.out) == (code, "")
     assert text in ran.err
     assert helps in ran.err
+
+
+async def test_what_did_not_fit_is_shown_and_resolved_and_the_rest_exported(
+    beside: Beside, http_source: HttpSource, tmp_path: Path
+):
+    http_source.records[3] = {"id": "three", "name": "odd"}
+    await beside.collection("oddities")
+    assert (await beside("collections", "run", "oddities")).status == 0
+    _, row = (await beside("datasets", "quarantine", "oddities")).out.splitlines()
+    assert row.split()[:3] == ["1", "4", "id"]
+    dropped = await beside("datasets", "resolve", "oddities", "--discard", "--json")
+    assert dropped.lines[-1]["discarded"] == 1
+    assert (await beside("datasets", "quarantine", "oddities", "--json")).out == ""
+    for kind in ("csv", "ndjson", "parquet"):
+        file = tmp_path / f"things.{kind}"
+        written = await beside("datasets", "export", "oddities", "-o", file, "--filter", "id < 3")
+        assert (written.status, written.err) == (0, f"3 records are in {file}\n")
+    assert (tmp_path / "things.csv").read_text() == '"id","name"\n' + "".join(
+        f'{at},"record {at}"\n' for at in range(3)
+    )
+    assert [json.loads(line) for line in (tmp_path / "things.ndjson").read_text().splitlines()] == [
+        {"id": at, "name": f"record {at}"} for at in range(3)
+    ]
+    assert pq.read_table(tmp_path / "things.parquet").column("id").to_pylist() == [0, 1, 2]
+    assert (await beside("datasets", "export", "oddities", "-o", tmp_path / "things.xls")).status == 2
+
+
+async def test_they_are_changed_and_deleted_in_their_order(beside: Beside):
+    await beside.collection("notes")
+    changed = await beside("collections", "update", "notes", "--name", "other-notes", "--json")
+    assert changed.document["name"] == "other-notes"
+    refused = await beside("collections", "delete-connection", "notes")
+    assert "other-notes" in refused.err
+    assert (await beside("collections", "set-cursor", "other-notes", "--none")).status == 2
+    assert (await beside("datasets", "delete", "notes")).status == 1
+    assert (await beside("collections", "delete", "other-notes")).status == 0
+    assert (await beside("collections", "delete-connection", "notes")).status == 0
+    assert (await beside("datasets", "delete", "notes")).status == 0
+    assert (await beside("datasets", "list", "--filter", "name = notes", "--json")).out == ""
