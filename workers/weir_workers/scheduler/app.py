@@ -118,6 +118,9 @@ class Sweeps:
         # Beside the other sweeps: many files take longer than a lost worker may wait.
         try:
             await self._runtime.collecting.sweep.sweep()
+        except (WeirError, OSError) as error:
+            _log.warning("the sweep of dataset files was broken off: %s", error)
+        try:
             await self._runtime.file_sweep.sweep()
         except (WeirError, OSError) as error:
-            _log.warning("the sweep of stored files was broken off: %s", error)
+            _log.warning("the sweep of files of tasks was broken off: %s", error)
