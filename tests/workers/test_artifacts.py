@@ -14,7 +14,7 @@ import pytest
 from tests.fixtures.engine import person
 from tests.fixtures.scheduling import administrator
 from tests.fixtures.workers import Fleet
-from tests.workers.looking import there, until
+from tests.workers.looking import below, there, until
 from weir_core.errors import NotFound
 from weir_core.files.models import File
 from weir_core.paging import Page
@@ -210,3 +210,26 @@ async def test_p10_of_a_worker_that_dies_between_content_and_row_nothing_is_left
     assert stored(fleet).isdisjoint(left)
     assert await content(fleet, file) == b"x"
     assert there(fleet.engine.settings.data_dir / "files")
+
+
+@sqlite
+@BOTH
+async def test_p14_a_large_file_goes_through_no_memory(fleet: Fleet, kind: str, tmp_path: Path):
+    worker = await fleet.worker(PACK)
+    size = 256 << 20
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(size)
+    before = memory(worker.pid)
+    task, _ = await made(fleet, kind, path=str(tmp_path / "sparse"))
+    (file,) = await files_of(fleet, task.id)
+    assert file.size == size
+    assert memory(worker.pid) - before < size // 4
+
+
+def memory(root: int) -> int:
+    """The most memory that a process and those below it have had, in bytes."""
+    peaks = 0
+    for pid in (root, *below(root)):
+        told = Path(f"/proc/{pid}/status").read_text()
+        peaks += sum(int(line.split()[1]) for line in told.splitlines() if line.startswith("VmHWM:"))
+    return peaks << 10
