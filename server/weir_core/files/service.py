@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.db import Database
-from weir_core.errors import ChecksumMismatch, InvalidArgument, NotFound, QuotaExceeded
+from weir_core.errors import ChecksumMismatch, DependencyDown, InvalidArgument, NotFound, QuotaExceeded
 from weir_core.failpoints import reach
 from weir_core.files import repository
 from weir_core.files.models import (
@@ -110,9 +110,15 @@ class FileService:
         await asyncio.to_thread(self._store.copy_to, found.path, target)
 
     async def drop(self, made: File) -> None:
-        """Delete content that has not become a file; what can't be deleted now is swept."""
-        with suppress(OSError):
-            await asyncio.to_thread(self._store.delete, made.path)
+        """Delete content that was refused; what can't be deleted now is swept.
+
+        Who is refused may have made a file of it before, and not heard the answer.
+        """
+        with suppress(OSError, DependencyDown):
+            async with self._db.read() as tx:
+                known = await repository.known(tx, {made.id})
+            if not known:
+                await asyncio.to_thread(self._store.delete, made.path)
 
     async def get(self, caller: Caller, file_id: UUID) -> File:
         """A file; NotFound where the caller may not read it."""

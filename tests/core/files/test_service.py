@@ -80,6 +80,10 @@ class TestWho:
         made = await keep(engine.runtime.files, task)
         await engine.runtime.files.commit(made)
         assert await listed(engine) == ["note.txt"]
+        await engine.runtime.stopping.cancel(engine.caller, task.id, "enough", None)
+        with pytest.raises(Fenced):
+            await engine.runtime.files.commit(made)
+        assert (await listed(engine), stored(engine)) == (["note.txt"], {made.path})
 
     async def test_p13_only_who_may_read_files_there_sees_one(self, engine: Engine):
         task = (await engine.claimed(await engine.worker())).task
@@ -205,6 +209,15 @@ class TestResult:
         assert (found.name, found.sha256) == ("result.json", hashlib.sha256(b'{"n": 1}').digest())
         ended = await engine.get(claimed.task.id)
         assert (ended.output_file_id, ended.expire_time) == (made.id, found.expire_time)
+
+    async def test_an_end_whose_answer_was_lost_does_not_cost_it(self, engine: Engine):
+        claimed = await engine.claimed(await engine.worker())
+        made = await engine.runtime.files.store_result(claimed.task, io.BytesIO(b"{}"))
+        await engine.runtime.execution.finish(claimed.log, Ended(file=made))
+        with pytest.raises(Fenced):
+            await engine.runtime.execution.finish(claimed.log, Ended(file=made))
+        await engine.runtime.files.drop(made)
+        assert stored(engine) == {made.path}
 
     async def test_p02_that_of_an_older_attempt_is_refused_with_its_end(self, engine: Engine):
         claimed = await engine.claimed(await engine.worker())
