@@ -120,6 +120,22 @@ READ_ARROW = Method(
     repeatable=True,
     anonymous=False,
 )
+LIST_QUARANTINE = Method(
+    "/weir.v1.CollectionService/ListQuarantine",
+    collection_service_pb2.ListQuarantineRequest,
+    collection_service_pb2.ListQuarantineResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+RESOLVE_QUARANTINE = Method(
+    "/weir.v1.CollectionService/ResolveQuarantine",
+    collection_service_pb2.ResolveQuarantineRequest,
+    collection_service_pb2.ResolveQuarantineResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
 GET_STATUS = Method(
     "/weir.v1.SystemService/GetStatus",
     system_service_pb2.GetStatusRequest,

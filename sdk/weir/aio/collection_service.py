@@ -9,6 +9,7 @@ from weir.aio.pages import AsyncPages, fetcher
 from weir.aio.stream import AsyncStream
 from weir.deadline import Timeout
 from weir.method import fresh_id
+from weir.times import DurationLike, to_duration
 from weir.v1 import (
     collection_pb2,
     collection_service_pb2,
@@ -122,7 +123,12 @@ class AsyncCollectionClient:
         settings: StructLike = None,
         mode: collection_pb2.SyncMode.ValueType,
         cursor_field: str = "",
+        key_fields: Iterable[str] = (),
+        deleted_field: str = "",
+        lag: DurationLike = None,
         dataset: str = "",
+        schema_policy: collection_pb2.SchemaPolicy.ValueType = collection_pb2.SCHEMA_POLICY_UNSPECIFIED,
+        guards: Iterable[collection_pb2.Guard] = (),
         request_id: str = "",
         timeout: Timeout = None,
     ) -> collection_service_pb2.CreateCollectionResponse:
@@ -135,9 +141,20 @@ class AsyncCollectionClient:
             stream: What to read, for connectors that know several streams; `http` has none.
             settings: Fits the connector's `collection_schema`.
             mode: How a run changes the dataset.
-            cursor_field: Column to go forward by; for INCREMENTAL.
+            cursor_field: Column to go forward by; for INCREMENTAL and MERGE.
+            key_fields: Columns of the key; for MERGE. A record in which one of them is null goes to
+                quarantine.
+            deleted_field: Column that says of a record that the source has deleted it; for MERGE. Such
+                a record takes its place like any other and is not shown. True, a number other than 0,
+                or any text or time in the column means deleted. Empty: there is no such column.
+            lag: How far before its cursor a run begins to read, for records that the source commits
+                late; for MERGE with a cursor field of times. At most 400 days.
             dataset: Name of the dataset to write to. A dataset has one writing collection: that of
                 another is refused with IN_USE. Empty: the collection's own name.
+            schema_policy: What happens when the source's columns change.
+            guards: Checks before a run's result counts; at most 20. Where there is one that does not
+                only warn, nothing of a run is shown before its end, and a run that it stops leaves the
+                dataset as it was.
             request_id: Makes the call safe to repeat; see common.proto.
             timeout: Seconds for the whole call, retries included; a `wait` adds to it.
         """
@@ -150,7 +167,12 @@ class AsyncCollectionClient:
                 settings=to_struct(settings, "settings"),
                 mode=mode,
                 cursor_field=cursor_field,
+                key_fields=key_fields,
+                deleted_field=deleted_field,
+                lag=to_duration(lag, "lag"),
                 dataset=dataset,
+                schema_policy=schema_policy,
+                guards=guards,
             ),
             request_id=request_id or fresh_id(),
         )
@@ -189,18 +211,28 @@ class AsyncCollectionClient:
         return AsyncPages(fetch, page_token, lambda page: page.collections)
 
     async def run_collection(
-        self, collection_id: str, *, full: bool | None = None, request_id: str = "", timeout: Timeout = None
+        self,
+        collection_id: str,
+        *,
+        full: bool | None = None,
+        backfill: collection_pb2.Backfill | None = None,
+        request_id: str = "",
+        timeout: Timeout = None,
     ) -> collection_service_pb2.RunCollectionResponse:
-        """Starts a run: from the cursor on, or over everything. One run of a collection goes at a time.
+        """Starts a run: from the cursor on, over everything, or over a span of the past. One run of a
+        collection goes at a time, and one backfill beside it.
 
         Args:
             collection_id: The collection.
             full: True: read everything anew and swap it in when complete.
+            backfill: Read this span of the cursor field, and leave the cursor alone; for INCREMENTAL
+                and MERGE, up to the cursor at most. Shown when it is complete: in INCREMENTAL in the
+                place of all records of the span, in MERGE record by record.
             request_id: Makes the call safe to repeat; see common.proto.
             timeout: Seconds for the whole call, retries included; a `wait` adds to it.
         """
         request = collection_service_pb2.RunCollectionRequest(
-            collection_id=collection_id, full=full, request_id=request_id or fresh_id()
+            collection_id=collection_id, full=full, backfill=backfill, request_id=request_id or fresh_id()
         )
         return await self._caller.unary(methods.RUN_COLLECTION, request, timeout)
 
@@ -342,3 +374,48 @@ class AsyncCollectionClient:
             batch_bytes=batch_bytes,
         )
         return self._caller.stream(methods.READ_ARROW, request)
+
+    def list_quarantine(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> AsyncPages[collection_service_pb2.ListQuarantineResponse, collection_pb2.QuarantinedRecord]:
+        """Lists records that did not fit, newest first.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> collection_service_pb2.ListQuarantineRequest:
+            return collection_service_pb2.ListQuarantineRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_QUARANTINE, request, timeout)
+        return AsyncPages(fetch, page_token, lambda page: page.records)
+
+    async def resolve_quarantine(
+        self,
+        dataset_id: str,
+        *,
+        filter: str,
+        action: collection_service_pb2.QuarantineAction.ValueType,
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> collection_service_pb2.ResolveQuarantineResponse:
+        """Puts quarantined records into the dataset after all, or drops them, as a task. Refused with
+        STATE_CONFLICT while another does so for the dataset.
+
+        Args:
+            dataset_id: The dataset.
+            filter: Which records, as in ListQuarantine. Must not be empty; `dataset_id = "…"` means all
+                of the dataset.
+            action: What to do.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.ResolveQuarantineRequest(
+            dataset_id=dataset_id, filter=filter, action=action, request_id=request_id or fresh_id()
+        )
+        return await self._caller.unary(methods.RESOLVE_QUARANTINE, request, timeout)

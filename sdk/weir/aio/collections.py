@@ -11,6 +11,7 @@ from weir.aio.stream import AsyncStream
 from weir.aio.tasks import AsyncTasks
 from weir.arrow import RecordBatch, Table
 from weir.deadline import Timeout
+from weir.spans import Span, to_backfill
 from weir.v1.collection_service_pb2 import ReadArrowResponse, ReadRecordsResponse
 
 
@@ -22,11 +23,25 @@ class AsyncCollections(AsyncCollectionClient):
         self._tasks = tasks
 
     async def run(
-        self, collection_id: str, *, full: bool = False, request_id: str = "", timeout: Timeout = None
+        self,
+        collection_id: str,
+        *,
+        full: bool = False,
+        backfill: Span | None = None,
+        request_id: str = "",
+        timeout: Timeout = None,
     ) -> AsyncRunHandle:
-        """Starts a run from the cursor on, or over everything with `full`."""
+        """Starts a run from the cursor on, over everything with `full`, or over a span of the past.
+
+        `backfill` is a pair of times, numbers or texts of the cursor field: from the first on, before
+        the second.
+        """
         answer = await self.run_collection(
-            collection_id, full=full or None, request_id=request_id, timeout=timeout
+            collection_id,
+            full=full or None,
+            backfill=to_backfill(backfill),
+            request_id=request_id,
+            timeout=timeout,
         )
         task = self._tasks.handle(answer.run.id)
         return AsyncRunHandle(self, task, answer.run.dataset_id, created=answer.created)

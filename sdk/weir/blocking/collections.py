@@ -11,6 +11,7 @@ from weir.blocking.handles import RunHandle, TaskHandle
 from weir.blocking.stream import Stream
 from weir.blocking.tasks import Tasks
 from weir.deadline import Timeout
+from weir.spans import Span, to_backfill
 from weir.v1.collection_service_pb2 import ReadArrowResponse, ReadRecordsResponse
 
 
@@ -22,10 +23,26 @@ class Collections(CollectionClient):
         self._tasks = tasks
 
     def run(
-        self, collection_id: str, *, full: bool = False, request_id: str = "", timeout: Timeout = None
+        self,
+        collection_id: str,
+        *,
+        full: bool = False,
+        backfill: Span | None = None,
+        request_id: str = "",
+        timeout: Timeout = None,
     ) -> RunHandle:
-        """Starts a run from the cursor on, or over everything with `full`."""
-        answer = self.run_collection(collection_id, full=full or None, request_id=request_id, timeout=timeout)
+        """Starts a run from the cursor on, over everything with `full`, or over a span of the past.
+
+        `backfill` is a pair of times, numbers or texts of the cursor field: from the first on, before
+        the second.
+        """
+        answer = self.run_collection(
+            collection_id,
+            full=full or None,
+            backfill=to_backfill(backfill),
+            request_id=request_id,
+            timeout=timeout,
+        )
         task = self._tasks.handle(answer.run.id)
         return RunHandle(self, task, answer.run.dataset_id, created=answer.created)
 

@@ -1,6 +1,7 @@
 """`weir collections`: connections, collections and their runs."""
 
 import os
+from datetime import timedelta
 from itertools import islice
 
 import click
@@ -9,8 +10,11 @@ from weir.cli.following import follow, interruptible
 from weir.cli.naming import collection_id, connection_id
 from weir.cli.output import as_json, read_json, show, show_json, show_list
 from weir.cli.profile import connected
+from weir.cli.timing import LENGTH
 from weir.outcome import output_of
 from weir.v1.collection_pb2 import SyncMode
+
+_MODES = ["full", "append", "incremental", "merge"]
 
 
 @click.group()
@@ -84,8 +88,11 @@ def create_connection(
 @click.argument("name")
 @click.option("--connection", required=True, help="Name or id of the connection.")
 @click.option("--project", default="", help="Project it belongs to; default: `default`.")
-@click.option("--mode", type=click.Choice(["full", "incremental"]), default="full", show_default=True)
-@click.option("--cursor-field", default="", help="Column to go forward by; for incremental.")
+@click.option("--mode", type=click.Choice(_MODES), default="full", show_default=True)
+@click.option("--cursor-field", default="", help="Column to go forward by; for incremental and merge.")
+@click.option("--key", "key_fields", multiple=True, help="A column of the key; for merge.")
+@click.option("--deleted-field", default="", help="Column that says that a record is deleted; for merge.")
+@click.option("--lag", type=LENGTH, help="Read again what lies so far before the cursor; for merge.")
 @click.option("--dataset", default="", help="Name of the dataset; default: the collection's own.")
 @click.option("--settings", required=True, help="JSON, or @FILE.")
 @as_json
@@ -96,6 +103,9 @@ def create(
     project: str,
     mode: str,
     cursor_field: str,
+    key_fields: tuple[str, ...],
+    deleted_field: str,
+    lag: timedelta | None,
     dataset: str,
     settings: str,
     as_json: bool,
@@ -108,6 +118,9 @@ def create(
             project=project,
             mode=SyncMode.Value(f"SYNC_MODE_{mode.upper()}"),
             cursor_field=cursor_field,
+            key_fields=key_fields,
+            deleted_field=deleted_field,
+            lag=lag,
             dataset=dataset,
             settings=read_json(settings, "--settings"),
         )
@@ -137,15 +150,20 @@ def get(collection: str, *, as_json: bool) -> None:
 @command.command()
 @click.argument("collection")
 @click.option("--full", is_flag=True, help="Read everything anew.")
+@click.option("--from", "start", default="", help="Fill back from this value of the cursor field on.")
+@click.option("--to", "end", default="", help="Fill back up to this value, which is left out.")
 @click.option("--wait/--no-wait", default=True, help="Follow the run to its end.")
 @as_json
-def run(*, collection: str, full: bool, wait: bool, as_json: bool) -> None:
+def run(*, collection: str, full: bool, start: str, end: str, wait: bool, as_json: bool) -> None:
     """Run a collection, named by name or id, and follow it to its end.
 
     Shows the events and then the counters; with --json the events and then the run.
     """
+    if bool(start) != bool(end):
+        raise click.UsageError("a backfill has both ends: --from and --to")
+    backfill = (_cursor(start), _cursor(end)) if start else None
     with connected() as client:
-        started = client.collections.run(collection_id(client, collection), full=full)
+        started = client.collections.run(collection_id(client, collection), full=full, backfill=backfill)
         if not started.created:
             click.echo(f"run {started.id} goes on already", err=True)
         if not wait:
@@ -171,6 +189,13 @@ def runs(filter_text: str, limit: int, *, as_json: bool) -> None:
         columns = ("id", "collection_id", "state", "counters.records_written", "create_time")
         found = client.collections.list_runs(filter=filter_text, page_size=min(limit, 1000))
         show_list(islice(found, limit), columns, json_lines=as_json)
+
+
+def _cursor(text: str) -> str | int | float:
+    try:
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+    except ValueError:
+        return text
 
 
 def _secret(text: str) -> tuple[str, str]:

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import click
 
 from weir import Client
-from weir.cli.following import counting
+from weir.cli.exporting import FORMATS, export
+from weir.cli.following import follow, interruptible
 from weir.cli.naming import dataset_id
-from weir.cli.output import as_json, show, show_list, show_table
+from weir.cli.output import as_json, show, show_list, show_table, show_value
 from weir.cli.profile import connected
+from weir.outcome import output_of
+from weir.v1.collection_service_pb2 import QuarantineAction
 
 
 @click.group()
@@ -73,7 +76,7 @@ def read(
             "version": version,
         }
         if file is not None:
-            count = _write_arrow(client, chosen, file)
+            count = export(client, chosen, file, "arrow")
             click.echo(f"{count:,} records are in {file}", err=True)
             return
         rows = _in_order(
@@ -84,6 +87,74 @@ def read(
                 click.echo(json.dumps(row, ensure_ascii=False))
         else:
             _show(rows)
+
+
+@command.command("export")
+@click.argument("dataset")
+@click.option(
+    "-o", "--output", "file", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file."
+)
+@click.option("--format", "kind", type=click.Choice(FORMATS), help="Default: what the file's name ends with.")
+@click.option("--columns", default="", help="Joined by commas; all by default.")
+@click.option("--filter", "filter_text", default="", help="Such as: carrier = UA AND distance > 1000")
+@click.option("--version", default=0, type=click.IntRange(0), help="As it was at this version; 0: now.")
+def export_dataset(
+    *, dataset: str, file: Path, kind: str | None, columns: str, filter_text: str, version: int
+) -> None:
+    """Write the records of a dataset, by name or id, into a file: CSV, NDJSON, Parquet or Arrow."""
+    chosen_kind = kind or file.suffix.removeprefix(".")
+    if chosen_kind not in FORMATS:
+        raise click.UsageError(f"say --format: {file.name!r} ends with none of {', '.join(FORMATS)}")
+    with connected() as client:
+        chosen: dict[str, Any] = {
+            "dataset_id": dataset_id(client, dataset),
+            "columns": [name for name in columns.split(",") if name],
+            "filter": filter_text,
+            "limit": 0,
+            "version": version,
+        }
+        count = export(client, chosen, file, chosen_kind)
+    click.echo(f"{count:,} records are in {file}", err=True)
+
+
+@command.command()
+@click.argument("dataset")
+@click.option("--filter", "filter_text", default="", help="Such as: column = price")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Records at most.")
+@as_json
+def quarantine(dataset: str, filter_text: str, limit: int, *, as_json: bool) -> None:
+    """Show the records of a dataset, by name or id, that did not fit, newest first."""
+    with connected() as client:
+        found = client.collections.list_quarantine(filter=_of_dataset(client, dataset, filter_text))
+        columns = ("page", "position", "column", "reason", "raw")
+        show_list(islice(found, limit), columns, json_lines=as_json)
+
+
+@command.command()
+@click.argument("dataset")
+@click.option("--replay", "action", flag_value="REPLAY", help="Read them again by the rules of today.")
+@click.option("--discard", "action", flag_value="DISCARD", help="Remove them for good.")
+@click.option("--filter", "filter_text", default="", help="Such as: column = price. Default: all.")
+@as_json
+def resolve(dataset: str, action: str | None, filter_text: str, *, as_json: bool) -> None:
+    """Replay or discard the records of a dataset that did not fit, and tell what came of it."""
+    if action is None:
+        raise click.UsageError("say what to do with them: --replay or --discard")
+    with connected() as client:
+        answer = client.collections.resolve_quarantine(
+            dataset_id(client, dataset),
+            filter=_of_dataset(client, dataset, filter_text),
+            action=QuarantineAction.Value(f"QUARANTINE_ACTION_{action}"),
+        )
+        with interruptible(answer.task_id):
+            handle = client.tasks.handle(answer.task_id)
+            follow(handle.watch(), json_lines=as_json)
+        show_value(output_of(handle.get()), json_lines=as_json)
+
+
+def _of_dataset(client: Client, dataset: str, filter_text: str) -> str:
+    whole = f'dataset_id = "{dataset_id(client, dataset)}"'
+    return f"{whole} AND ({filter_text})" if filter_text else whole
 
 
 def _columns(client: Client, chosen: dict[str, Any]) -> list[str]:
@@ -111,29 +182,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _write_arrow(client: Client, chosen: dict[str, Any], file: Path) -> int:
-    """Stream the records into the file, which is there only once it is whole; their number."""
-    import pyarrow as pa
-
-    batches = client.collections.read_batches(**chosen)
-    first = next(batches, None)
-    # An empty dataset has no batch to take the schema from.
-    schema = client.collections.read_arrow(**chosen).schema if first is None else first.schema
-    partial = file.with_name(f"{file.name}.partial")
-    count = 0
-    try:
-        with (
-            counting("records", chosen["limit"]) as show_count,
-            pa.OSFile(str(partial), "wb") as sink,
-            pa.ipc.new_file(sink, schema) as writer,
-        ):
-            for batch in chain(() if first is None else (first,), batches):
-                writer.write_batch(batch)
-                count += batch.num_rows
-                show_count(count)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count

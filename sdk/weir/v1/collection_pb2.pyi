@@ -10,6 +10,7 @@ reads it.
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -38,8 +39,14 @@ class _SyncModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncMode.Val
     """Not used."""
     SYNC_MODE_FULL: _SyncMode.ValueType  # 1
     """Read everything, swap it in at once."""
+    SYNC_MODE_APPEND: _SyncMode.ValueType  # 2
+    """Read everything, add it."""
     SYNC_MODE_INCREMENTAL: _SyncMode.ValueType  # 3
     """Read from the cursor on, add it."""
+    SYNC_MODE_MERGE: _SyncMode.ValueType  # 4
+    """Read from the cursor on; of the records of a key the one with the greatest
+    cursor counts, of equals the one read last.
+    """
 
 class SyncMode(_SyncMode, metaclass=_SyncModeEnumTypeWrapper):
     """How a run changes its dataset."""
@@ -48,9 +55,51 @@ SYNC_MODE_UNSPECIFIED: SyncMode.ValueType  # 0
 """Not used."""
 SYNC_MODE_FULL: SyncMode.ValueType  # 1
 """Read everything, swap it in at once."""
+SYNC_MODE_APPEND: SyncMode.ValueType  # 2
+"""Read everything, add it."""
 SYNC_MODE_INCREMENTAL: SyncMode.ValueType  # 3
 """Read from the cursor on, add it."""
+SYNC_MODE_MERGE: SyncMode.ValueType  # 4
+"""Read from the cursor on; of the records of a key the one with the greatest
+cursor counts, of equals the one read last.
+"""
 Global___SyncMode: _TypeAlias = SyncMode  # noqa: Y015
+
+class _SchemaPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SchemaPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SchemaPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCHEMA_POLICY_UNSPECIFIED: _SchemaPolicy.ValueType  # 0
+    """Means EVOLVE."""
+    SCHEMA_POLICY_EVOLVE: _SchemaPolicy.ValueType  # 1
+    """New columns are added, numbers widened; what does not fit is quarantined. A
+    full run may also leave columns out.
+    """
+    SCHEMA_POLICY_FREEZE: _SchemaPolicy.ValueType  # 2
+    """New columns are left out, missing ones are null; what does not fit is
+    quarantined.
+    """
+    SCHEMA_POLICY_STRICT: _SchemaPolicy.ValueType  # 3
+    """Any difference, and any record that does not fit, fails the run."""
+
+class SchemaPolicy(_SchemaPolicy, metaclass=_SchemaPolicyEnumTypeWrapper):
+    """What happens when the source's columns change."""
+
+SCHEMA_POLICY_UNSPECIFIED: SchemaPolicy.ValueType  # 0
+"""Means EVOLVE."""
+SCHEMA_POLICY_EVOLVE: SchemaPolicy.ValueType  # 1
+"""New columns are added, numbers widened; what does not fit is quarantined. A
+full run may also leave columns out.
+"""
+SCHEMA_POLICY_FREEZE: SchemaPolicy.ValueType  # 2
+"""New columns are left out, missing ones are null; what does not fit is
+quarantined.
+"""
+SCHEMA_POLICY_STRICT: SchemaPolicy.ValueType  # 3
+"""Any difference, and any record that does not fit, fails the run."""
+Global___SchemaPolicy: _TypeAlias = SchemaPolicy  # noqa: Y015
 
 @_typing.final
 class Connector(_message.Message):
@@ -210,7 +259,12 @@ class Collection(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_FIELD_NUMBER: _builtins.int
+    KEY_FIELDS_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_FIELD_NUMBER: _builtins.int
+    LAG_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
+    SCHEMA_POLICY_FIELD_NUMBER: _builtins.int
+    GUARDS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     LAST_RUN_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
@@ -228,14 +282,41 @@ class Collection(_message.Message):
     mode: Global___SyncMode.ValueType
     """How a run changes the dataset."""
     cursor_field: _builtins.str
-    """Column to go forward by; for INCREMENTAL."""
+    """Column to go forward by; for INCREMENTAL and MERGE."""
+    deleted_field: _builtins.str
+    """Column that says of a record that the source has deleted it; for MERGE. Such
+    a record takes its place like any other and is not shown. True, a number
+    other than 0, or any text or time in the column means deleted. Empty: there
+    is no such column.
+    """
     dataset: _builtins.str
     """Name of the dataset to write to. A dataset has one writing collection: that
     of another is refused with IN_USE. Empty: the collection's own name.
     """
+    schema_policy: Global___SchemaPolicy.ValueType
+    """What happens when the source's columns change."""
     @_builtins.property
     def settings(self) -> _struct_pb2.Struct:
         """Fits the connector's `collection_schema`."""
+
+    @_builtins.property
+    def key_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns of the key; for MERGE. A record in which one of them is null goes to
+        quarantine.
+        """
+
+    @_builtins.property
+    def lag(self) -> _duration_pb2.Duration:
+        """How far before its cursor a run begins to read, for records that the source
+        commits late; for MERGE with a cursor field of times. At most 400 days.
+        """
+
+    @_builtins.property
+    def guards(self) -> _containers.RepeatedCompositeFieldContainer[Global___Guard]:
+        """Checks before a run's result counts; at most 20. Where there is one that does
+        not only warn, nothing of a run is shown before its end, and a run that it
+        stops leaves the dataset as it was.
+        """
 
     @_builtins.property
     def cursor(self) -> _struct_pb2.Value:
@@ -264,19 +345,168 @@ class Collection(_message.Message):
         settings: _struct_pb2.Struct | None = ...,
         mode: Global___SyncMode.ValueType | None = ...,
         cursor_field: _builtins.str | None = ...,
+        key_fields: _abc.Iterable[_builtins.str] | None = ...,
+        deleted_field: _builtins.str | None = ...,
+        lag: _duration_pb2.Duration | None = ...,
         dataset: _builtins.str | None = ...,
+        schema_policy: Global___SchemaPolicy.ValueType | None = ...,
+        guards: _abc.Iterable[Global___Guard] | None = ...,
         cursor: _struct_pb2.Value | None = ...,
         last_run: Global___Run | None = ...,
         creator: _common_pb2.Principal | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "cursor", b"cursor", "last_run", b"last_run", "settings", b"settings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "cursor", b"cursor", "lag", b"lag", "last_run", b"last_run", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "create_time", b"create_time", "creator", b"creator", "cursor", b"cursor", "cursor_field", b"cursor_field", "dataset", b"dataset", "id", b"id", "last_run", b"last_run", "mode", b"mode", "name", b"name", "project", b"project", "settings", b"settings", "stream", b"stream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "create_time", b"create_time", "creator", b"creator", "cursor", b"cursor", "cursor_field", b"cursor_field", "dataset", b"dataset", "deleted_field", b"deleted_field", "guards", b"guards", "id", b"id", "key_fields", b"key_fields", "lag", b"lag", "last_run", b"last_run", "mode", b"mode", "name", b"name", "project", b"project", "schema_policy", b"schema_policy", "settings", b"settings", "stream", b"stream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
+
+@_typing.final
+class Guard(_message.Message):
+    """A check on a run, before what it read is published."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_RECORDS_FIELD_NUMBER: _builtins.int
+    MAX_RECORDS_FIELD_NUMBER: _builtins.int
+    MIN_SHARE_OF_USUAL_FIELD_NUMBER: _builtins.int
+    MAX_QUARANTINE_SHARE_FIELD_NUMBER: _builtins.int
+    MAX_AGE_FIELD_NUMBER: _builtins.int
+    MAX_NULL_SHARE_FIELD_NUMBER: _builtins.int
+    WARN_ONLY_FIELD_NUMBER: _builtins.int
+    min_records: _builtins.int
+    """Fewest records."""
+    max_records: _builtins.int
+    """Most records."""
+    min_share_of_usual: _builtins.float
+    """Smallest share of the median of the records of the last 7 runs that ended
+    well, 0 to 1. Says nothing before there was one.
+    """
+    max_quarantine_share: _builtins.float
+    """Largest share of quarantined records, 0 to 1."""
+    warn_only: _builtins.bool
+    """True: only warn."""
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """Greatest age of the newest record, by the cursor field, when the run
+        ends; for INCREMENTAL and MERGE with a cursor field of times.
+        """
+
+    @_builtins.property
+    def max_null_share(self) -> Global___NullShare:
+        """Largest share of nulls in a column."""
+
+    def __init__(
+        self,
+        *,
+        min_records: _builtins.int | None = ...,
+        max_records: _builtins.int | None = ...,
+        min_share_of_usual: _builtins.float | None = ...,
+        max_quarantine_share: _builtins.float | None = ...,
+        max_age: _duration_pb2.Duration | None = ...,
+        max_null_share: Global___NullShare | None = ...,
+        warn_only: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "max_age", b"max_age", "max_null_share", b"max_null_share", "max_quarantine_share", b"max_quarantine_share", "max_records", b"max_records", "min_records", b"min_records", "min_share_of_usual", b"min_share_of_usual"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "max_age", b"max_age", "max_null_share", b"max_null_share", "max_quarantine_share", b"max_quarantine_share", "max_records", b"max_records", "min_records", b"min_records", "min_share_of_usual", b"min_share_of_usual", "warn_only", b"warn_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_check: _TypeAlias = _typing.Literal["min_records", "max_records", "min_share_of_usual", "max_quarantine_share", "max_age", "max_null_share"]  # noqa: Y015
+    _WhichOneofArgType_check: _TypeAlias = _typing.Literal["check", b"check"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_check) -> _WhichOneofReturnType_check | None: ...
+
+Global___Guard: _TypeAlias = Guard  # noqa: Y015
+
+@_typing.final
+class NullShare(_message.Message):
+    """A share of nulls in a column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column."""
+    share: _builtins.float
+    """The share, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str | None = ...,
+        share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NullShare: _TypeAlias = NullShare  # noqa: Y015
+
+@_typing.final
+class ValueRange(_message.Message):
+    """A half-open span of values of the cursor field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start(self) -> _struct_pb2.Value:
+        """First value in the span: a number, or text for all else."""
+
+    @_builtins.property
+    def end(self) -> _struct_pb2.Value:
+        """First value after the span, of the same kind."""
+
+    def __init__(
+        self,
+        *,
+        start: _struct_pb2.Value | None = ...,
+        end: _struct_pb2.Value | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ValueRange: _TypeAlias = ValueRange  # noqa: Y015
+
+@_typing.final
+class Backfill(_message.Message):
+    """What a backfill reads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIMES_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def times(self) -> _common_pb2.TimeRange:
+        """Of times."""
+
+    @_builtins.property
+    def values(self) -> Global___ValueRange:
+        """Of other values."""
+
+    def __init__(
+        self,
+        *,
+        times: _common_pb2.TimeRange | None = ...,
+        values: Global___ValueRange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range", "times", b"times", "values", b"values"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["range", b"range", "times", b"times", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_range: _TypeAlias = _typing.Literal["times", "values"]  # noqa: Y015
+    _WhichOneofArgType_range: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_range) -> _WhichOneofReturnType_range | None: ...
+
+Global___Backfill: _TypeAlias = Backfill  # noqa: Y015
 
 @_typing.final
 class Run(_message.Message):
@@ -289,12 +519,15 @@ class Run(_message.Message):
     COLLECTION_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     FULL_FIELD_NUMBER: _builtins.int
+    BACKFILL_FIELD_NUMBER: _builtins.int
     COUNTERS_FIELD_NUMBER: _builtins.int
     CURSOR_BEFORE_FIELD_NUMBER: _builtins.int
     CURSOR_AFTER_FIELD_NUMBER: _builtins.int
     DATASET_ID_FIELD_NUMBER: _builtins.int
     DATASET_VERSION_FIELD_NUMBER: _builtins.int
     CONNECTION_REVISION_FIELD_NUMBER: _builtins.int
+    SCHEMA_CHANGES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
@@ -315,6 +548,10 @@ class Run(_message.Message):
     connection_revision: _builtins.int
     """Revision of the connection it used."""
     @_builtins.property
+    def backfill(self) -> Global___Backfill:
+        """A span of the past."""
+
+    @_builtins.property
     def counters(self) -> Global___RunCounters:
         """What it did so far; committed segments only."""
 
@@ -324,9 +561,17 @@ class Run(_message.Message):
 
     @_builtins.property
     def cursor_after(self) -> _struct_pb2.Value:
-        """Cursor that it has read up to. The collection's is set to it when what was
-        read is published.
+        """Cursor that it has read up to; unset for a backfill. The collection's is set
+        to it when what was read is published.
         """
+
+    @_builtins.property
+    def schema_changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Schema changes it made, in words."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Guards that spoke up, in words."""
 
     @_builtins.property
     def failure(self) -> _task_pb2.Failure:
@@ -348,21 +593,24 @@ class Run(_message.Message):
         collection_id: _builtins.str | None = ...,
         state: _task_pb2.TaskState.ValueType | None = ...,
         full: _builtins.bool | None = ...,
+        backfill: Global___Backfill | None = ...,
         counters: Global___RunCounters | None = ...,
         cursor_before: _struct_pb2.Value | None = ...,
         cursor_after: _struct_pb2.Value | None = ...,
         dataset_id: _builtins.str | None = ...,
         dataset_version: _builtins.int | None = ...,
         connection_revision: _builtins.int | None = ...,
+        schema_changes: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
         failure: _task_pb2.Failure | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counters", b"counters", "create_time", b"create_time", "cursor_after", b"cursor_after", "cursor_before", b"cursor_before", "end_time", b"end_time", "failure", b"failure", "full", b"full", "span", b"span"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "counters", b"counters", "create_time", b"create_time", "cursor_after", b"cursor_after", "cursor_before", b"cursor_before", "end_time", b"end_time", "failure", b"failure", "full", b"full", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_id", b"collection_id", "connection_revision", b"connection_revision", "counters", b"counters", "create_time", b"create_time", "cursor_after", b"cursor_after", "cursor_before", b"cursor_before", "dataset_id", b"dataset_id", "dataset_version", b"dataset_version", "end_time", b"end_time", "failure", b"failure", "full", b"full", "id", b"id", "project", b"project", "span", b"span", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "collection_id", b"collection_id", "connection_revision", b"connection_revision", "counters", b"counters", "create_time", b"create_time", "cursor_after", b"cursor_after", "cursor_before", b"cursor_before", "dataset_id", b"dataset_id", "dataset_version", b"dataset_version", "end_time", b"end_time", "failure", b"failure", "full", b"full", "id", b"id", "project", b"project", "schema_changes", b"schema_changes", "span", b"span", "state", b"state", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_span: _TypeAlias = _typing.Literal["full"]  # noqa: Y015
+    _WhichOneofReturnType_span: _TypeAlias = _typing.Literal["full", "backfill"]  # noqa: Y015
     _WhichOneofArgType_span: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_span) -> _WhichOneofReturnType_span | None: ...
 
@@ -485,6 +733,66 @@ class Dataset(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Dataset: _TypeAlias = Dataset  # noqa: Y015
+
+@_typing.final
+class QuarantinedRecord(_message.Message):
+    """A record that did not fit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    DATASET_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    RAW_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id (UUID)."""
+    dataset_id: _builtins.str
+    """The dataset it was for."""
+    run_id: _builtins.str
+    """The run that read it."""
+    raw: _builtins.bytes
+    """The record as it came. At most 64 KiB."""
+    truncated: _builtins.bool
+    """True: `raw` was cut."""
+    page: _builtins.int
+    """Number of the page or file that the run read it from, from 1."""
+    position: _builtins.int
+    """Its place in that page, from 1; 0 if unknown."""
+    column: _builtins.str
+    """Column that does not fit; empty for the whole record."""
+    reason: _builtins.str
+    """Why, in one sentence."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was put here."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str | None = ...,
+        dataset_id: _builtins.str | None = ...,
+        run_id: _builtins.str | None = ...,
+        raw: _builtins.bytes | None = ...,
+        truncated: _builtins.bool | None = ...,
+        page: _builtins.int | None = ...,
+        position: _builtins.int | None = ...,
+        column: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "create_time", b"create_time", "dataset_id", b"dataset_id", "id", b"id", "page", b"page", "position", b"position", "raw", b"raw", "reason", b"reason", "run_id", b"run_id", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuarantinedRecord: _TypeAlias = QuarantinedRecord  # noqa: Y015
 
 @_typing.final
 class Column(_message.Message):

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from weir.v1 import collection_pb2 as _collection_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _QuarantineAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QuarantineActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QuarantineAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    QUARANTINE_ACTION_UNSPECIFIED: _QuarantineAction.ValueType  # 0
+    """Not used."""
+    QUARANTINE_ACTION_REPLAY: _QuarantineAction.ValueType  # 1
+    """Check them against the schema and rules of today; those that fit go in."""
+    QUARANTINE_ACTION_DISCARD: _QuarantineAction.ValueType  # 2
+    """Remove them for good."""
+
+class QuarantineAction(_QuarantineAction, metaclass=_QuarantineActionEnumTypeWrapper):
+    """What to do with quarantined records."""
+
+QUARANTINE_ACTION_UNSPECIFIED: QuarantineAction.ValueType  # 0
+"""Not used."""
+QUARANTINE_ACTION_REPLAY: QuarantineAction.ValueType  # 1
+"""Check them against the schema and rules of today; those that fit go in."""
+QUARANTINE_ACTION_DISCARD: QuarantineAction.ValueType  # 2
+"""Remove them for good."""
+Global___QuarantineAction: _TypeAlias = QuarantineAction  # noqa: Y015
 
 @_typing.final
 class ListConnectorsRequest(_message.Message):
@@ -398,6 +423,7 @@ class RunCollectionRequest(_message.Message):
 
     COLLECTION_ID_FIELD_NUMBER: _builtins.int
     FULL_FIELD_NUMBER: _builtins.int
+    BACKFILL_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     collection_id: _builtins.str
     """The collection."""
@@ -405,18 +431,27 @@ class RunCollectionRequest(_message.Message):
     """True: read everything anew and swap it in when complete."""
     request_id: _builtins.str
     """Makes the call safe to repeat; see common.proto."""
+    @_builtins.property
+    def backfill(self) -> _collection_pb2.Backfill:
+        """Read this span of the cursor field, and leave the cursor alone; for
+        INCREMENTAL and MERGE, up to the cursor at most. Shown when it is complete:
+        in INCREMENTAL in the place of all records of the span, in MERGE record by
+        record.
+        """
+
     def __init__(
         self,
         *,
         collection_id: _builtins.str | None = ...,
         full: _builtins.bool | None = ...,
+        backfill: _collection_pb2.Backfill | None = ...,
         request_id: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["full", b"full", "span", b"span"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "full", b"full", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_id", b"collection_id", "full", b"full", "request_id", b"request_id", "span", b"span"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "collection_id", b"collection_id", "full", b"full", "request_id", b"request_id", "span", b"span"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_span: _TypeAlias = _typing.Literal["full"]  # noqa: Y015
+    _WhichOneofReturnType_span: _TypeAlias = _typing.Literal["full", "backfill"]  # noqa: Y015
     _WhichOneofArgType_span: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_span) -> _WhichOneofReturnType_span | None: ...
 
@@ -832,3 +867,119 @@ class ReadArrowResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadArrowResponse: _TypeAlias = ReadArrowResponse  # noqa: Y015
+
+@_typing.final
+class ListQuarantineRequest(_message.Message):
+    """Request of ListQuarantine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Entries a page; 0 means 50, above 1,000 is lowered to 1,000."""
+    page_token: _builtins.str
+    """Page to give: `next_page_token` of the page before. Empty: the first."""
+    filter: _builtins.str
+    """Which entries; see common.proto. Empty: all."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str | None = ...,
+        filter: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuarantineRequest: _TypeAlias = ListQuarantineRequest  # noqa: Y015
+
+@_typing.final
+class ListQuarantineResponse(_message.Message):
+    """Response of ListQuarantine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty at the end."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[_collection_pb2.QuarantinedRecord]:
+        """The page."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[_collection_pb2.QuarantinedRecord] | None = ...,
+        next_page_token: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuarantineResponse: _TypeAlias = ListQuarantineResponse  # noqa: Y015
+
+@_typing.final
+class ResolveQuarantineRequest(_message.Message):
+    """Request of ResolveQuarantine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_ID_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    dataset_id: _builtins.str
+    """The dataset."""
+    filter: _builtins.str
+    """Which records, as in ListQuarantine. Must not be empty; `dataset_id = "…"`
+    means all of the dataset.
+    """
+    action: Global___QuarantineAction.ValueType
+    """What to do."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see common.proto."""
+    def __init__(
+        self,
+        *,
+        dataset_id: _builtins.str | None = ...,
+        filter: _builtins.str | None = ...,
+        action: Global___QuarantineAction.ValueType | None = ...,
+        request_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "dataset_id", b"dataset_id", "filter", b"filter", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveQuarantineRequest: _TypeAlias = ResolveQuarantineRequest  # noqa: Y015
+
+@_typing.final
+class ResolveQuarantineResponse(_message.Message):
+    """Response of ResolveQuarantine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """Task that does it; its output counts what went in and what stayed."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveQuarantineResponse: _TypeAlias = ResolveQuarantineResponse  # noqa: Y015

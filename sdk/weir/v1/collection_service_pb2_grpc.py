@@ -105,6 +105,16 @@ class CollectionServiceStub:
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.ReadArrowRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_collection__service__pb2.ReadArrowResponse.FromString,
                 _registered_method=True)
+        self.ListQuarantine = channel.unary_unary(
+                '/weir.v1.CollectionService/ListQuarantine',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.ListQuarantineRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.ListQuarantineResponse.FromString,
+                _registered_method=True)
+        self.ResolveQuarantine = channel.unary_unary(
+                '/weir.v1.CollectionService/ResolveQuarantine',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.ResolveQuarantineRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.ResolveQuarantineResponse.FromString,
+                _registered_method=True)
 
 
 class CollectionServiceServicer:
@@ -161,8 +171,8 @@ class CollectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RunCollection(self, request, context):
-        """Starts a run: from the cursor on, or over everything. One run of a
-        collection goes at a time.
+        """Starts a run: from the cursor on, over everything, or over a span of the
+        past. One run of a collection goes at a time, and one backfill beside it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -206,6 +216,21 @@ class CollectionServiceServicer:
 
     def ReadArrow(self, request, context):
         """Reads records as Arrow batches: exact types, and many times faster.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuarantine(self, request, context):
+        """Lists records that did not fit, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveQuarantine(self, request, context):
+        """Puts quarantined records into the dataset after all, or drops them, as a
+        task. Refused with STATE_CONFLICT while another does so for the dataset.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,6 +308,16 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.ReadArrow,
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.ReadArrowRequest.FromString,
                     response_serializer=weir_dot_v1_dot_collection__service__pb2.ReadArrowResponse.SerializeToString,
+            ),
+            'ListQuarantine': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuarantine,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.ListQuarantineRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.ListQuarantineResponse.SerializeToString,
+            ),
+            'ResolveQuarantine': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveQuarantine,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.ResolveQuarantineRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.ResolveQuarantineResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -664,6 +699,60 @@ class CollectionService:
             '/weir.v1.CollectionService/ReadArrow',
             weir_dot_v1_dot_collection__service__pb2.ReadArrowRequest.SerializeToString,
             weir_dot_v1_dot_collection__service__pb2.ReadArrowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuarantine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/ListQuarantine',
+            weir_dot_v1_dot_collection__service__pb2.ListQuarantineRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.ListQuarantineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveQuarantine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/ResolveQuarantine',
+            weir_dot_v1_dot_collection__service__pb2.ResolveQuarantineRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.ResolveQuarantineResponse.FromString,
             options,
             channel_credentials,
             insecure,

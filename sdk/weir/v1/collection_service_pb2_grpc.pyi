@@ -48,8 +48,8 @@ class CollectionServiceStub:
     ListCollections: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]
     """Lists collections by name."""
     RunCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]
-    """Starts a run: from the cursor on, or over everything. One run of a
-    collection goes at a time.
+    """Starts a run: from the cursor on, over everything, or over a span of the
+    past. One run of a collection goes at a time, and one backfill beside it.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.GetRunRequest, _collection_service_pb2.GetRunResponse]
     """Gets a run. To follow it use WatchTask, to stop it CancelTask: the id of a
@@ -65,6 +65,12 @@ class CollectionServiceStub:
     """Reads records as rows, from one version of the dataset throughout."""
     ReadArrow: _grpc.UnaryStreamMultiCallable[_collection_service_pb2.ReadArrowRequest, _collection_service_pb2.ReadArrowResponse]
     """Reads records as Arrow batches: exact types, and many times faster."""
+    ListQuarantine: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListQuarantineRequest, _collection_service_pb2.ListQuarantineResponse]
+    """Lists records that did not fit, newest first."""
+    ResolveQuarantine: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ResolveQuarantineRequest, _collection_service_pb2.ResolveQuarantineResponse]
+    """Puts quarantined records into the dataset after all, or drops them, as a
+    task. Refused with STATE_CONFLICT while another does so for the dataset.
+    """
 
 @_typing.type_check_only
 class CollectionServiceAsyncStub(CollectionServiceStub):
@@ -86,8 +92,8 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     ListCollections: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists collections by name."""
     RunCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]  # type: ignore[assignment]
-    """Starts a run: from the cursor on, or over everything. One run of a
-    collection goes at a time.
+    """Starts a run: from the cursor on, over everything, or over a span of the
+    past. One run of a collection goes at a time, and one backfill beside it.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.GetRunRequest, _collection_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """Gets a run. To follow it use WatchTask, to stop it CancelTask: the id of a
@@ -103,6 +109,12 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     """Reads records as rows, from one version of the dataset throughout."""
     ReadArrow: _aio.UnaryStreamMultiCallable[_collection_service_pb2.ReadArrowRequest, _collection_service_pb2.ReadArrowResponse]  # type: ignore[assignment]
     """Reads records as Arrow batches: exact types, and many times faster."""
+    ListQuarantine: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListQuarantineRequest, _collection_service_pb2.ListQuarantineResponse]  # type: ignore[assignment]
+    """Lists records that did not fit, newest first."""
+    ResolveQuarantine: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ResolveQuarantineRequest, _collection_service_pb2.ResolveQuarantineResponse]  # type: ignore[assignment]
+    """Puts quarantined records into the dataset after all, or drops them, as a
+    task. Refused with STATE_CONFLICT while another does so for the dataset.
+    """
 
 class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Connectors, connections, collections, runs and datasets."""
@@ -169,8 +181,8 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collection_service_pb2.RunCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.RunCollectionResponse, _abc.Awaitable[_collection_service_pb2.RunCollectionResponse]]:
-        """Starts a run: from the cursor on, or over everything. One run of a
-        collection goes at a time.
+        """Starts a run: from the cursor on, over everything, or over a span of the
+        past. One run of a collection goes at a time, and one backfill beside it.
         """
 
     @_abc_1.abstractmethod
@@ -222,5 +234,23 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_collection_service_pb2.ReadArrowResponse], _abc.AsyncIterator[_collection_service_pb2.ReadArrowResponse]]:
         """Reads records as Arrow batches: exact types, and many times faster."""
+
+    @_abc_1.abstractmethod
+    def ListQuarantine(
+        self,
+        request: _collection_service_pb2.ListQuarantineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.ListQuarantineResponse, _abc.Awaitable[_collection_service_pb2.ListQuarantineResponse]]:
+        """Lists records that did not fit, newest first."""
+
+    @_abc_1.abstractmethod
+    def ResolveQuarantine(
+        self,
+        request: _collection_service_pb2.ResolveQuarantineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.ResolveQuarantineResponse, _abc.Awaitable[_collection_service_pb2.ResolveQuarantineResponse]]:
+        """Puts quarantined records into the dataset after all, or drops them, as a
+        task. Refused with STATE_CONFLICT while another does so for the dataset.
+        """
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

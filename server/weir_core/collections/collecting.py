@@ -7,6 +7,7 @@ from weir_core.collections.connections import ConnectionService
 from weir_core.collections.runs import RunService
 from weir_core.collections.service import CollectionService
 from weir_core.config import Settings
+from weir_core.datasets.quarantine import QuarantineService
 from weir_core.datasets.service import DatasetService
 from weir_core.datasets.sweep import DatasetSweep
 from weir_core.db import Database
@@ -26,6 +27,7 @@ class Collecting:
     collections: CollectionService
     runs: RunService
     datasets: DatasetService
+    quarantine: QuarantineService
     sweep: DatasetSweep
 
     @classmethod
@@ -40,5 +42,6 @@ class Collecting:
             collections=CollectionService(db, projects),
             runs=RunService(db, secrets, tasks),
             datasets=DatasetService(db, store, PageTokens(secrets.derive("resume tokens"))),
+            quarantine=QuarantineService(db, tasks),
             sweep=DatasetSweep(db, store),
         )

@@ -3,20 +3,24 @@
 A run has the id of its task. Where it goes on is kept with it (`position`,
 `reached`); what an incremental run has published stays in the dataset even if
 the run then fails, so its place is also kept with the collection (`pending`)
-and the next run goes on there: nothing is read into the dataset twice. `residue`
-says that a full run may have left rows behind that no version will ever show.
+and the next run goes on there: nothing is read into the dataset twice. What a
+staged run has written is shown when it has ended well; `residue` says that it
+may have left rows behind that no version will ever show.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, UniqueConstraint, text
 
+from weir_core.collections.guards import Guard
 from weir_core.columns import TABLE, Blob, Digest, Json, Micros, Uuid, metadata, name_column
 from weir_core.datasets.cursors import CursorValue
+from weir_core.datasets.evolution import SchemaPolicy
+from weir_core.datasets.merging import Rules
 from weir_core.datasets.models import ColumnInfo
 from weir_core.idempotency import request_columns
 from weir_core.principals import Principal, creator_columns
@@ -28,7 +32,13 @@ class SyncMode(IntEnum):
     """How a run changes its dataset; numbered as in the contract."""
 
     FULL = 1
+    APPEND = 2
     INCREMENTAL = 3
+    MERGE = 4
+
+
+BY_CURSOR: Final = frozenset({SyncMode.INCREMENTAL, SyncMode.MERGE})
+"""Modes that read from a cursor on."""
 
 
 connector = Table(
@@ -78,10 +88,16 @@ collection = Table(
     Column("settings", Json, nullable=False),
     Column("mode", Integer, nullable=False),
     name_column("cursor_field", 200),
+    Column("key_fields", Json),
+    name_column("deleted_field", 200, server_default=""),
+    Column("lag", BigInteger, nullable=False, server_default=text("0")),
+    Column("guards", Json),
+    Column("schema_policy", Integer, nullable=False, server_default=text("0")),
     Column("dataset_id", Uuid, nullable=False),
     Column("cursor", Json),
     Column("pending", Json),
     Column("last_run_id", Uuid),
+    Column("backfill_run_id", Uuid),
     *creator_columns(),
     *request_columns(),
     Column("create_time", Micros, nullable=False),
@@ -111,6 +127,8 @@ run = Table(
     Column("collection_id", Uuid, nullable=False),
     Column("dataset_id", Uuid, nullable=False),
     Column("mode", Integer, nullable=False),
+    Column("staged", Boolean(create_constraint=False)),
+    Column("span", Json),
     Column("generation", BigInteger, nullable=False),
     Column("schema_version", Integer, nullable=False),
     Column("connection_revision", BigInteger, nullable=False),
@@ -119,6 +137,9 @@ run = Table(
     Column("position", Json),
     Column("commits", BigInteger, nullable=False),
     *(Column(name, BigInteger, nullable=False) for name in COUNTERS),
+    Column("nulls", Json),
+    Column("warnings", Json),
+    Column("schema_changes", Json),
     Column("dataset_version", BigInteger, nullable=False),
     Column("finished", Boolean(create_constraint=False), nullable=False),
     Column("residue", Boolean(create_constraint=False), nullable=False),
@@ -194,6 +215,14 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Values of the cursor field from `start` on and before `end`."""
+
+    start: CursorValue
+    end: CursorValue
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a collection."""
 
@@ -202,12 +231,15 @@ class Run:
     collection_id: UUID
     dataset_id: UUID
     mode: SyncMode
+    span: "Span | None"
     state: TaskState
     counters: Counters
     connection_revision: int
     cursor_before: CursorValue | None
     cursor_after: CursorValue | None
     dataset_version: int
+    warnings: tuple[str, ...]
+    schema_changes: tuple[str, ...]
     failure: Failure | None
     create_time: datetime
     end_time: datetime | None
@@ -225,6 +257,11 @@ class Collection:
     settings: dict[str, Any]
     mode: SyncMode
     cursor_field: str
+    key_fields: tuple[str, ...]
+    deleted_field: str
+    lag: timedelta
+    schema_policy: SchemaPolicy
+    guards: tuple[Guard, ...]
     dataset_id: UUID
     dataset: str
     cursor: CursorValue | None
@@ -232,6 +269,11 @@ class Collection:
     creator: Principal
     create_time: datetime
     last_run: Run | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """By what records are merged; without keys nothing is."""
+        return Rules(self.key_fields, self.cursor_field, self.deleted_field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +287,11 @@ class NewCollection:
     mode: SyncMode
     stream: str = ""
     cursor_field: str = ""
+    key_fields: tuple[str, ...] = ()
+    deleted_field: str = ""
+    lag: timedelta = timedelta(0)
+    schema_policy: SchemaPolicy = SchemaPolicy.EVOLVE
+    guards: tuple[Guard, ...] = ()
     dataset: str = ""
 
 
@@ -262,9 +309,20 @@ class Plan:
     stream: str
     collection_settings: dict[str, Any]
     mode: SyncMode
+    staged: bool
+    """True: what is written is shown when the run has ended well."""
     cursor_field: str
+    key_fields: tuple[str, ...]
+    deleted_field: str
+    schema_policy: SchemaPolicy
+    count_nulls: tuple[str, ...]
+    """Columns whose nulls guards want to know."""
     cursor: CursorValue | None
     """Read what lies after it."""
+    inclusive: bool
+    """True: read what is equal to the cursor too."""
+    span: Span | None
+    """A backfill reads this."""
     reached: CursorValue | None
     """Greatest cursor in what is committed."""
     position: dict[str, Any] | None
@@ -278,3 +336,8 @@ class Plan:
     columns_fixed: bool
     """True: the segments must have them; False: the run may bring others."""
     finished: bool
+
+    @property
+    def rules(self) -> Rules:
+        """By what records are merged; without keys nothing is."""
+        return Rules(self.key_fields, self.cursor_field, self.deleted_field)

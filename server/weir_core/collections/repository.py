@@ -1,5 +1,6 @@
 """All SQL about connectors, connections and collections."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from weir_core.collections.guards import Check, Guard
 from weir_core.collections.models import (
     Collection,
     Connection,
@@ -18,7 +20,8 @@ from weir_core.collections.models import (
     connection,
     connector,
 )
-from weir_core.columns import insert_new
+from weir_core.columns import MICROSECOND, insert_new
+from weir_core.datasets.evolution import SchemaPolicy
 from weir_core.datasets.models import dataset
 from weir_core.idempotency import RequestKey, request_values
 from weir_core.principals import Principal, creator_of, creator_values
@@ -132,6 +135,11 @@ async def insert_collection(
         "settings": new.settings,
         "mode": int(new.mode),
         "cursor_field": new.cursor_field,
+        "key_fields": list(new.key_fields),
+        "deleted_field": new.deleted_field,
+        "lag": new.lag // MICROSECOND,
+        "schema_policy": int(new.schema_policy),
+        "guards": [asdict(guard) for guard in new.guards],
         "dataset_id": dataset_id,
         "create_time": datetime.now(UTC),
         "is_delete": False,
@@ -232,10 +240,20 @@ def _collection(row: Row[Any]) -> Collection:
         settings=row.settings,
         mode=SyncMode(row.mode),
         cursor_field=row.cursor_field,
+        key_fields=tuple(row.key_fields or ()),
+        deleted_field=row.deleted_field,
+        lag=row.lag * MICROSECOND,
+        schema_policy=SchemaPolicy(row.schema_policy or SchemaPolicy.EVOLVE),
+        guards=tuple(Guard(**kept | {"check": Check(kept["check"])}) for kept in row.guards or ()),
         dataset_id=row.dataset_id,
         dataset=row.dataset_name,
         cursor=row.cursor,
-        last_run_id=row.last_run_id,
+        last_run_id=_newest(row.last_run_id, row.backfill_run_id),
         creator=creator_of(row),
         create_time=row.create_time,
     )
+
+
+def _newest(one: UUID | None, other: UUID | None) -> UUID | None:
+    """The later of two ids, which are in the order of time."""
+    return max(one, other) if one and other else one or other

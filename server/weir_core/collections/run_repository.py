@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from weir_core.collections.models import COUNTERS, Counters, Run, SyncMode, run, run_request
+from weir_core.collections.models import COUNTERS, Counters, Run, Span, SyncMode, run, run_request
 from weir_core.columns import database_now, insert_new
 from weir_core.idempotency import RequestKey
 from weir_core.tasks.encoding import load_failure
@@ -28,6 +28,7 @@ class Residue:
 
     id: UUID
     dataset_id: UUID
+    mode: SyncMode
     generation: int
     finished: bool
 
@@ -98,14 +99,15 @@ async def update_run(tx: AsyncConnection, run_id: UUID, values: dict[str, Any]) 
 async def residues(tx: AsyncConnection, limit: int) -> list[Residue]:
     """Runs that have ended and may have left rows behind."""
     query = (
-        select(run.c.id, run.c.dataset_id, run.c.generation, run.c.finished)
+        select(run.c.id, run.c.dataset_id, run.c.mode, run.c.generation, run.c.finished)
         .join(task, task.c.id == run.c.id)
         .where(run.c.residue, task.c.state.in_([int(state) for state in TERMINAL]))
         .order_by(run.c.id)
         .limit(limit)
     )
     return [
-        Residue(row.id, row.dataset_id, row.generation, bool(row.finished)) for row in await tx.execute(query)
+        Residue(row.id, row.dataset_id, SyncMode(row.mode), row.generation, bool(row.finished))
+        for row in await tx.execute(query)
     ]
 
 
@@ -115,6 +117,23 @@ async def live_attempts(tx: AsyncConnection, run_ids: list[UUID]) -> dict[UUID, 
         task.c.id.in_(run_ids), task.c.state.not_in([int(state) for state in TERMINAL])
     )
     return {row.id: row.attempt for row in await tx.execute(query)}
+
+
+async def usual_records(tx: AsyncConnection, row: Row[Any], limit: int) -> list[int]:
+    """Records of the newest runs like this one that were shown, newest first."""
+    query = select(run.c.records_written).where(
+        run.c.collection_id == row.collection_id,
+        run.c.id < row.id,
+        run.c.finished,
+        run.c.mode == row.mode,
+        run.c.span.is_(None),
+    )
+    return list((await tx.execute(query.order_by(run.c.id.desc()).limit(limit))).scalars())
+
+
+def is_staged(row: Row[Any]) -> bool:
+    """True: what the run wrote is shown at its end. A run that an older server has made does not say so."""
+    return bool(row.staged) or SyncMode(row.mode) is SyncMode.FULL
 
 
 def counters_of(row: Row[Any]) -> Counters:
@@ -129,12 +148,15 @@ def _run(row: Row[Any]) -> Run:
         collection_id=row.collection_id,
         dataset_id=row.dataset_id,
         mode=SyncMode(row.mode),
+        span=Span(**row.span) if row.span else None,
         state=TaskState(row.task_state),
         counters=counters_of(row),
         connection_revision=row.connection_revision,
         cursor_before=row.cursor_before,
         cursor_after=row.reached,
         dataset_version=row.dataset_version,
+        warnings=tuple(row.warnings or ()),
+        schema_changes=tuple(row.schema_changes or ()),
         failure=load_failure(row.task_failure),
         create_time=row.create_time,
         end_time=row.task_end_time,

@@ -1,21 +1,32 @@
 """Runs of collections: started and read by callers, done by workers.
 
-One run of a collection goes at a time. A run starts where the collection's
+One run of a collection goes at a time, and one backfill beside it. A run starts where the collection's
 cursor is; the cursor moves only when all was read, since a source need not give
 its records in the cursor's order. What a worker writes is fenced by its attempt.
 """
 
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository, run_repository
 from weir_core.collections.connections import secrets_place
-from weir_core.collections.models import Plan, Run, SyncMode, run
+from weir_core.collections.guards import Found, complaint
+from weir_core.collections.models import BY_CURSOR, Collection, Plan, Run, Span, SyncMode, run
 from weir_core.datasets import repository as datasets
+from weir_core.datasets.arrow_types import parse_type
+from weir_core.datasets.commits import Settled
+from weir_core.datasets.cursors import CursorValue, as_json, as_scalar, earlier
+from weir_core.datasets.evolution import SchemaPolicy
+from weir_core.datasets.models import ColumnInfo
+from weir_core.datasets.publishing import demand_version, own_hidden, show
 from weir_core.db import Database
 from weir_core.errors import InvalidArgument, NotFound, StateConflict
 from weir_core.failpoints import reach
@@ -31,12 +42,20 @@ from weir_core.tasks.service import TaskService
 from weir_core.tasks.states import TERMINAL, TaskState
 from weir_core.tasks.submitting import NewTask, Stored, make, store_one
 
+_USUAL_RUNS: Final = 7
 RUN_TASK: Final = "collection.run"
 RUN_FILTERS: Final = {
     "project": Filterable(run.c.project),
     "collection_id": Filterable(run.c.collection_id, id_value),
     "state": Filterable(task.c.state, enum_value(TaskState)),
 }
+
+
+class GuardStopped(Exception):
+    """A run that its collection's guards did not let pass; nothing of it is shown."""
+
+    def __init__(self, said: list[str]) -> None:
+        super().__init__("; ".join(said))
 
 
 class RunService:
@@ -48,10 +67,18 @@ class RunService:
         self._tasks = tasks
 
     async def start(
-        self, caller: Caller, collection_id: UUID, *, full: bool = False, request_id: str = ""
+        self,
+        caller: Caller,
+        collection_id: UUID,
+        *,
+        full: bool = False,
+        backfill: Span | None = None,
+        request_id: str = "",
     ) -> tuple[Run, bool]:
         """Start a run, or find the one of the same span that goes already; True where it is new."""
-        content = {"collection_id": str(collection_id), "full": full}
+        content: dict[str, Any] = {"collection_id": str(collection_id), "full": full}
+        if backfill is not None:
+            content["backfill"] = asdict(backfill)
         key = request_key(caller.principal, "RunCollection", request_id, content)
         kind = await self._task_type()
 
@@ -60,10 +87,13 @@ class RunService:
             if row is None or not caller.holds("collections.run", row.project):
                 raise NotFound("collection", collection_id)
             mode = SyncMode.FULL if full else SyncMode(row.mode)
-            going = await _in_progress(tx, row, mode, key)
+            span = await checked_span(tx, row, backfill) if backfill else None
+            going = await _in_progress(tx, row, mode, span, key)
             if going is None:
                 wanted = {"collection_id": str(collection_id), "full": mode is SyncMode.FULL}
-                new = await insert_new_run(tx, caller, row, NewTask(row.project, RUN_TASK, wanted), kind)
+                new = await insert_new_run(
+                    tx, caller, row, NewTask(row.project, RUN_TASK, wanted), kind, span=span
+                )
                 going = new.task.id
             else:
                 new = None
@@ -108,19 +138,30 @@ class RunService:
 
         return await self._db.write(work)
 
-    async def finish(self, run_id: UUID, attempt: int) -> Run:
-        """All was read: publish what a full run wrote, and move the cursor."""
+    async def finish(self, run_id: UUID, attempt: int, settled: Settled | None = None) -> Run:
+        """All was read: show what a staged run wrote, and move the cursor.
 
-        async def work(tx: AsyncConnection) -> None:
+        GuardStopped, where one of the collection's guards does not let it pass; Outdated, where the
+        dataset has changed since it was settled what to hide.
+        """
+
+        async def work(tx: AsyncConnection) -> list[str]:
             await fence(tx, run_id, attempt)
             row = await run_repository.run_row(tx, run_id)
             if row is None:
                 raise NotFound("run", run_id)
-            if not row.finished:
-                await _finish(tx, row)
+            if row.finished:
+                return []
+            warnings, stops = await _asked_guards(tx, row)
+            if warnings or stops:
+                await run_repository.update_run(tx, run_id, {"warnings": [*warnings, *stops]})
+            if not stops:
+                await _finish(tx, row, settled)
                 reach("run.written")
+            return stops
 
-        await self._db.write(work)
+        if stops := await self._db.write(work):
+            raise GuardStopped(stops)
         reach("run.committed")
         async with self._db.read() as tx:
             found = await run_repository.get_run(tx, run_id)
@@ -146,7 +187,11 @@ class RunService:
         await run_repository.update_run(tx, row.id, {"connection_revision": source.revision})
         mode = SyncMode(row.mode)
         # A full run may bring other columns than the dataset has, but only at its start.
-        fixed = row.schema_version or (target.schema_version if mode is SyncMode.INCREMENTAL else 0)
+        anew = mode is SyncMode.FULL and wanted.schema_policy is SchemaPolicy.EVOLVE
+        fixed = row.schema_version or (0 if anew else target.schema_version)
+        columns = await datasets.columns_of(tx, row.dataset_id, row.schema_version or target.schema_version)
+        span = Span(**row.span) if row.span else None
+        full = mode is SyncMode.FULL
         return Plan(
             run_id=row.id,
             attempt=attempt,
@@ -158,17 +203,22 @@ class RunService:
             stream=wanted.stream,
             collection_settings=wanted.settings,
             mode=mode,
+            staged=run_repository.is_staged(row),
             cursor_field=wanted.cursor_field,
-            cursor=None if mode is SyncMode.FULL else row.cursor_before,
+            key_fields=wanted.key_fields,
+            deleted_field=wanted.deleted_field,
+            schema_policy=wanted.schema_policy,
+            count_nulls=tuple({guard.column: None for guard in wanted.guards if guard.column}),
+            cursor=None if full else span.start if span else _begin(wanted, row.cursor_before, columns),
+            inclusive=span is not None or (mode is SyncMode.MERGE and not full),
+            span=span,
             reached=row.reached,
             position=row.position,
             commits=row.commits,
             counters=run_repository.counters_of(row),
             dataset_id=row.dataset_id,
             dataset_version=row.dataset_version,
-            columns=await datasets.columns_of(
-                tx, row.dataset_id, row.schema_version or target.schema_version
-            ),
+            columns=columns,
             columns_fixed=fixed > 0,
             finished=bool(row.finished),
         )
@@ -179,36 +229,45 @@ class RunService:
 
 
 async def insert_new_run(
-    tx: AsyncConnection, caller: Caller, row: Row[Any], new: NewTask, kind: TaskType
+    tx: AsyncConnection,
+    caller: Caller,
+    row: Row[Any],
+    new: NewTask,
+    kind: TaskType,
+    *,
+    span: Span | None = None,
 ) -> Stored:
     """Store a run of a collection that the transaction holds, and that has none in progress."""
     mode = SyncMode.FULL if new.input["full"] else SyncMode(row.mode)
     # A run is shown with its task: the one is kept as long as the other.
     stored = await store_one(tx, make(caller, new, kind, None, None))
-    await _insert_run(tx, row, stored.task.id, mode)
+    await _insert_run(tx, row, stored.task.id, mode, span)
     return stored
 
 
 async def live_run(tx: AsyncConnection, row: Row[Any]) -> Run | None:
     """The run of a collection that has not ended."""
-    last = await run_repository.get_run(tx, row.last_run_id) if row.last_run_id else None
-    return None if last is None or last.state in TERMINAL else last
+    return await _unfinished(tx, row.last_run_id)
+
+
+async def _unfinished(tx: AsyncConnection, run_id: UUID | None) -> Run | None:
+    found = await run_repository.get_run(tx, run_id) if run_id else None
+    return None if found is None or found.state in TERMINAL else found
 
 
 async def _in_progress(
-    tx: AsyncConnection, row: Row[Any], mode: SyncMode, key: RequestKey | None
+    tx: AsyncConnection, row: Row[Any], mode: SyncMode, span: Span | None, key: RequestKey | None
 ) -> UUID | None:
-    """The run that answers the request without a new one."""
+    """The run that answers the request without a new one; one backfill may go beside the other runs."""
     if key is not None and (made := await run_repository.run_of_request(tx, key)):
         return made
-    last = await live_run(tx, row)
+    last = await _unfinished(tx, row.backfill_run_id if span else row.last_run_id)
     if last is None:
         return None
-    if last.state is not TaskState.CANCELLING and last.mode is mode:
+    if last.state is not TaskState.CANCELLING and last.mode is mode and last.span == span:
         return last.id
-    doing = (
-        "is being cancelled" if last.state is TaskState.CANCELLING else f"in mode {last.mode.name} goes on"
-    )
+    going = f"from {last.span.start} to {last.span.end}" if last.span else f"in mode {last.mode.name}"
+    doing = "is being cancelled" if last.state is TaskState.CANCELLING else f"{going} goes on"
     raise StateConflict(
         f"run {last.id} of the collection {doing}; wait for its end, or cancel it with CancelTask",
         state=last.state.name,
@@ -216,54 +275,126 @@ async def _in_progress(
     )
 
 
-async def _insert_run(tx: AsyncConnection, row: Row[Any], run_id: UUID, mode: SyncMode) -> None:
-    full = mode is SyncMode.FULL
-    # What an unfinished incremental run has published is not read again.
-    pending = row.pending if not full and row.pending else {"position": None, "reached": row.cursor}
+async def _insert_run(
+    tx: AsyncConnection, row: Row[Any], run_id: UUID, mode: SyncMode, span: Span | None
+) -> None:
+    guarded = any(not guard["warn_only"] for guard in row.guards or ())
+    staged = mode is SyncMode.FULL or span is not None or guarded
+    # What an unfinished run has published is not read again.
+    pending = row.pending if not staged and row.pending else {"position": None, "reached": row.cursor}
     values: dict[str, Any] = {
         "id": run_id,
         "project": row.project,
         "collection_id": row.id,
         "dataset_id": row.dataset_id,
         "mode": int(mode),
-        "generation": await _generation(tx, row.dataset_id, full=full),
+        "staged": staged,
+        "span": asdict(span) if span else None,
+        "generation": await _generation(tx, row.dataset_id, staged=staged),
         "cursor_before": row.cursor,
-        "reached": None if full else pending["reached"],
-        "position": None if full else pending["position"],
-        "residue": full,
+        "reached": None if mode is SyncMode.FULL or span else pending["reached"],
+        "position": pending["position"],
+        "residue": staged,
     }
     await run_repository.insert_run(tx, values)
-    await repository.update_collection(tx, row.id, {"last_run_id": run_id})
+    newest = "backfill_run_id" if span else "last_run_id"
+    await repository.update_collection(tx, row.id, {newest: run_id})
 
 
-async def _generation(tx: AsyncConnection, dataset_id: UUID, *, full: bool) -> int:
-    if full:
+async def _generation(tx: AsyncConnection, dataset_id: UUID, *, staged: bool) -> int:
+    if staged:
         return await datasets.take_generation(tx, dataset_id)
     return (await datasets.dataset_row(tx, dataset_id)).generation
 
 
-async def _finish(tx: AsyncConnection, row: Row[Any]) -> None:
-    full = SyncMode(row.mode) is SyncMode.FULL
-    moved: dict[str, Any] = {"pending": None}
-    if full or row.reached is not None:
-        moved["cursor"] = row.reached
-    await repository.update_collection(tx, row.collection_id, moved)
-    version = await _publish(tx, row) if full else row.dataset_version
-    await run_repository.update_run(tx, row.id, {"finished": True, "dataset_version": version})
+async def _asked_guards(tx: AsyncConnection, row: Row[Any]) -> tuple[list[str], list[str]]:
+    """What the guards of a run's collection say: who only warns, and who stops it."""
+    wanted = await repository.get_collection(tx, row.collection_id)
+    if wanted is None or not wanted.guards:
+        return [], []
+    kind = await _cursor_type(tx, row, wanted)
+    found = Found(
+        row.records_written,
+        row.records_quarantined,
+        await run_repository.usual_records(tx, row, _USUAL_RUNS),
+        _age(row.reached, kind),
+        row.nulls or {},
+    )
+    said = [(guard.warn_only, text) for guard in wanted.guards if (text := complaint(guard, found))]
+    return [text for warns, text in said if warns], [text for warns, text in said if not warns]
 
 
-async def _publish(tx: AsyncConnection, row: Row[Any]) -> int:
-    """Swap the segments of a full run in; the dataset's new version."""
-    rows, size, count = await datasets.totals(tx, row.id)
-    values: dict[str, Any] = {
-        "generation": row.generation,
-        "record_count": rows,
-        "size_bytes": size,
-        "segment_count": count,
-        "quarantine_count": row.records_quarantined,
-    }
-    if row.schema_version:
-        values["schema_version"] = row.schema_version
-    version = await datasets.new_version(tx, row.dataset_id, values)
-    await datasets.publish(tx, row.dataset_id, row.id, version)
-    return version
+async def _cursor_type(tx: AsyncConnection, row: Row[Any], wanted: Collection) -> pa.DataType | None:
+    _, columns = await datasets.newest_schema(tx, row.dataset_id)
+    kind = next((column.type for column in columns if column.name == wanted.cursor_field), None)
+    return parse_type(kind) if kind else None
+
+
+def _age(reached: CursorValue | None, kind: pa.DataType | None) -> timedelta | None:
+    if reached is None or kind is None or not pa.types.is_temporal(kind):
+        return None
+    instant = as_scalar(reached, kind).cast(pa.timestamp("us", "UTC")).as_py()
+    return datetime.now(UTC) - instant
+
+
+async def _finish(tx: AsyncConnection, row: Row[Any], settled: Settled | None) -> None:
+    if not row.span:
+        moved: dict[str, Any] = {"pending": None}
+        if SyncMode(row.mode) is SyncMode.FULL or row.reached is not None:
+            moved["cursor"] = row.reached
+        await repository.update_collection(tx, row.collection_id, moved)
+    done: dict[str, Any] = {"finished": True}
+    if run_repository.is_staged(row):
+        await demand_version(tx, row.dataset_id, settled)
+        done["dataset_version"] = await show(tx, row, settled)
+        own = own_hidden(settled, {one.path for one in await datasets.segments_of_run(tx, row.id)})
+        done["records_written"] = row.records_written - own
+    await run_repository.update_run(tx, row.id, done)
+
+
+async def checked_span(tx: AsyncConnection, row: Row[Any], span: Span) -> Span:
+    """A backfill's span as values of the cursor field; InvalidArgument where it can't be read."""
+    if SyncMode(row.mode) not in BY_CURSOR:
+        raise InvalidArgument.at(
+            "backfill", "is for collections in mode INCREMENTAL or MERGE; run this one with `full`"
+        )
+    target = await datasets.get_dataset(tx, row.dataset_id)
+    columns = await datasets.columns_of(tx, row.dataset_id, target.schema_version) if target else None
+    kind = next((column.type for column in columns or [] if column.name == row.cursor_field), None)
+    if kind is None or row.cursor is None:
+        raise StateConflict(
+            "the collection has collected nothing yet; run it first, then fill back what lies behind"
+        )
+    try:
+        start, end = (_bound(value, parse_type(kind)) for value in (span.start, span.end))
+    except ValueError as error:
+        raise InvalidArgument.at("backfill", str(error)) from None
+    if not pc.less(start, end).as_py():
+        raise InvalidArgument.at(
+            "backfill", f"must end after it starts, at {span.start}; it ends at {span.end}"
+        )
+    if pc.greater(end, as_scalar(row.cursor, parse_type(kind))).as_py():
+        raise InvalidArgument.at(
+            "backfill",
+            f"must end at the collection's cursor {row.cursor} or before it: what lies after is for its runs",
+        )
+    return Span(as_json(start), as_json(end))
+
+
+def _bound(value: CursorValue, kind: pa.DataType) -> pa.Scalar:
+    """An end of a span as a value of the cursor field; a column without zone takes times in UTC too."""
+    if isinstance(value, str) and pa.types.is_date(kind):
+        value = value[:10]
+    if isinstance(value, str) and pa.types.is_timestamp(kind) and kind.tz is None:
+        value = value.removesuffix("Z")
+    return as_scalar(value, kind)
+
+
+def _begin(
+    wanted: Collection, cursor: CursorValue | None, columns: list[ColumnInfo] | None
+) -> CursorValue | None:
+    """Where a run begins to read: at the cursor, or the collection's lag before it."""
+    kind = next((column.type for column in columns or [] if column.name == wanted.cursor_field), None)
+    if cursor is None or kind is None or not wanted.lag:
+        return cursor
+    return earlier(cursor, wanted.lag, parse_type(kind))

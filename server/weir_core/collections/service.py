@@ -1,6 +1,6 @@
 """Collections, as callers use them."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,8 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository, run_repository
 from weir_core.collections.connections import demand, name_key, require_connector
-from weir_core.collections.models import Collection, Connector, NewCollection, SyncMode, collection
+from weir_core.collections.guards import Check
+from weir_core.collections.models import (
+    BY_CURSOR,
+    Collection,
+    Connector,
+    NewCollection,
+    SyncMode,
+    collection,
+)
 from weir_core.collections.settings import check_collection
+from weir_core.columns import MICROSECOND
 from weir_core.datasets import repository as datasets
 from weir_core.db import Database
 from weir_core.errors import InUse, InvalidArgument, NameTaken, NotFound
@@ -103,10 +112,22 @@ def _check_mode(known: Connector, new: NewCollection) -> None:
         raise InvalidArgument.at(
             "collection.mode", f"the connector {known.name!r} serves {modes}, not {new.mode.name}"
         )
-    if new.mode is SyncMode.INCREMENTAL and not new.cursor_field:
-        raise InvalidArgument.at("collection.cursor_field", "must name a column in mode INCREMENTAL")
-    if new.mode is SyncMode.FULL and new.cursor_field:
-        raise InvalidArgument.at("collection.cursor_field", "is for mode INCREMENTAL; leave it empty")
+    mode = new.mode.name
+    if new.mode in BY_CURSOR and not new.cursor_field:
+        raise InvalidArgument.at("collection.cursor_field", f"must name a column in mode {mode}")
+    if new.mode not in BY_CURSOR and new.cursor_field:
+        raise InvalidArgument.at(
+            "collection.cursor_field", f"is for the modes INCREMENTAL and MERGE, not {mode}; leave it empty"
+        )
+    if new.mode is SyncMode.MERGE and not new.key_fields:
+        raise InvalidArgument.at("collection.key_fields", "must name the columns of the key in mode MERGE")
+    only_merge = {"key_fields": new.key_fields, "deleted_field": new.deleted_field, "lag": new.lag}
+    for field, value in only_merge.items():
+        if value and new.mode is not SyncMode.MERGE:
+            raise InvalidArgument.at(f"collection.{field}", f"is for mode MERGE, not {mode}; leave it unset")
+    for at, guard in enumerate(new.guards):
+        if guard.check is Check.MAX_AGE and not new.cursor_field:
+            raise InvalidArgument.at(f"collection.guards[{at}].max_age", "needs a cursor field")
     if new.stream:
         raise InvalidArgument.at(
             "collection.stream", f"the connector {known.name!r} has no streams; leave it empty"
@@ -143,5 +164,10 @@ def _collection_content(new: NewCollection) -> Any:
         "mode": new.mode.name,
         "stream": new.stream,
         "cursor_field": new.cursor_field,
+        "key_fields": list(new.key_fields),
+        "deleted_field": new.deleted_field,
+        "lag": new.lag // MICROSECOND,
+        "schema_policy": new.schema_policy.name,
+        "guards": [asdict(guard) for guard in new.guards],
         "dataset": new.dataset,
     }

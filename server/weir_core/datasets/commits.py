@@ -61,6 +61,27 @@ class Segment:
     """Smallest value of the cursor field in it."""
     high: CursorValue | None
     """Greatest value of the cursor field in it."""
+    bounds: Mapping[str, tuple[CursorValue, CursorValue]] = field(
+        default_factory=dict[str, tuple[CursorValue, CursorValue]]
+    )
+    """Least and greatest value of its columns, where they are short and have an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """The rows of a segment that do not count from a version on."""
+
+    path: str
+    places: pa.BooleanArray
+    """All of them, with those that were hidden before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a merge hides, as found from one version of the dataset."""
+
+    version: int
+    hidden: tuple[Hiding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +95,7 @@ class Commit:
     """Greatest value of the cursor field up to here."""
     rejects: tuple[Reject, ...] = ()
     counts: Counts = field(default_factory=Counts)
+    nulls: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Nulls in the segment, of the columns that were asked for."""
+    settled: Settled | None = None
+    """For a segment that is merged into its dataset at once."""

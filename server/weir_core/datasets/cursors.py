@@ -5,7 +5,7 @@ that a cursor can be stored, shown, compared and sent back to the source.
 Within one column two values compare as the column's own type does.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -51,6 +51,15 @@ def as_scalar(cursor: CursorValue, kind: pa.DataType) -> pa.Scalar:
         return pa.scalar(str(cursor)).cast(kind)
     except (pa.ArrowException, OverflowError) as error:
         raise ValueError(f"the cursor {cursor!r} is no value of a column of type {kind}") from error
+
+
+def earlier(cursor: CursorValue, lag: timedelta, kind: pa.DataType) -> CursorValue:
+    """The cursor that lies so long before; ValueError where the column holds no times."""
+    if not pa.types.is_temporal(kind):
+        raise ValueError(f"a lag is for times, the cursor field holds {kind}")
+    exact = kind if pa.types.is_timestamp(kind) else pa.timestamp("us")
+    moved = pc.subtract(as_scalar(cursor, kind).cast(exact), pa.scalar(lag, pa.duration(exact.unit)))
+    return as_json(moved.cast(kind))
 
 
 def later(one: CursorValue | None, other: CursorValue | None, kind: pa.DataType) -> CursorValue | None:

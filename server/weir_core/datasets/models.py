@@ -1,8 +1,9 @@
 """The tables of datasets, and the rows as values.
 
 A segment is visible in the versions from `from_version` up to, but without,
-`to_version`. Segments of a full run have no `from_version` until the run's last
-transaction publishes them all. Rows in quarantine belong to a generation: those
+`to_version`; so are the rows of it that are hidden (see hidden.py). Segments of
+a staged run have no `from_version` until the run's last transaction publishes
+them all. Rows in quarantine belong to a generation: those
 of the dataset's own are the ones that count.
 """
 
@@ -24,6 +25,7 @@ from sqlalchemy import (
 
 from weir_core.columns import TABLE, Blob, Digest, Json, Micros, Uuid, metadata, name_column
 from weir_core.datasets.cursors import CursorValue
+from weir_core.datasets.hidden import Packed
 
 dataset = Table(
     "dataset",
@@ -78,12 +80,31 @@ segment = Table(
     Column("schema_version", Integer, nullable=False),
     Column("low", Json),
     Column("high", Json),
+    Column("bounds", Json),
     Column("from_version", BigInteger),
     Column("to_version", BigInteger),
     Column("create_time", Micros, nullable=False),
     Column("retire_time", BigInteger),
     Index(None, "dataset_id", "id"),
     Index(None, "run_id", "number"),
+    Index(None, "retire_time"),
+    **TABLE,
+)
+
+# One row is in force for a segment at a version: a new one takes the place of the one before.
+hidden_rows = Table(
+    "hidden_rows",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("dataset_id", Uuid, nullable=False),
+    Column("segment_id", Uuid, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("places", Blob, nullable=False),
+    Column("from_version", BigInteger, nullable=False),
+    Column("to_version", BigInteger),
+    Column("retire_time", BigInteger),
+    Index(None, "dataset_id", "from_version"),
+    Index(None, "segment_id"),
     Index(None, "retire_time"),
     **TABLE,
 )
@@ -150,3 +171,10 @@ class StoredSegment:
     schema_version: int
     low: CursorValue | None
     high: CursorValue | None
+    bounds: dict[str, tuple[CursorValue, CursorValue]] = field(
+        default_factory=dict[str, tuple[CursorValue, CursorValue]]
+    )
+    """Least and greatest value of the columns where they are kept."""
+    hidden_count: int = 0
+    hidden: Packed | None = None
+    """Which ones; None: all rows count."""

@@ -6,9 +6,9 @@ with null is never true.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +26,7 @@ _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": pc.greater_equal,
 }
 _EQUALITY = {"=", "!="}
+Bounds: TypeAlias = Mapping[str, tuple[CursorValue, CursorValue]]
 _MOST_NAMES = 20
 
 
@@ -50,16 +51,17 @@ class Predicate:
         found = self._fold(self._node, lambda term: _column(rows, term.path))
         return pc.fill_null(found, fill_value=False)
 
-    def may_match(self, column: str, low: CursorValue, high: CursorValue) -> bool:
-        """False if no row passes when all values of the column lie between these, or are null."""
-        return self._may_match(self._node, column, low, high)
+    def may_match(self, bounds: Bounds) -> bool:
+        """False if no row passes when all values of the columns lie within these, or are null."""
+        return self._may_match(self._node, bounds)
 
-    def _may_match(self, node: Node, column: str, low: CursorValue, high: CursorValue) -> bool:
+    def _may_match(self, node: Node, bounds: Bounds) -> bool:
         if isinstance(node, Compare):
             term = self._terms[node]
-            return term.path != (column,) or term.may_match(low, high)
+            known = bounds.get(term.path[0]) if len(term.path) == 1 else None
+            return known is None or term.may_match(*known)
         test = all if isinstance(node, And) else any
-        return test(self._may_match(item, column, low, high) for item in node.items)
+        return test(self._may_match(item, bounds) for item in node.items)
 
     def _fold(self, node: Node, operand: Callable[["_Term"], Any]) -> Any:
         if isinstance(node, Compare):

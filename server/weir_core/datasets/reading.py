@@ -8,13 +8,15 @@ reading what lies before; a filter changes nothing about that.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from weir_core.datasets.cursors import CursorValue
+from weir_core.datasets.hidden import Packed, unpack
 from weir_core.datasets.predicates import Predicate
 from weir_core.datasets.scanning import Selection, Slice, scan
 from weir_core.errors import InvalidArgument
@@ -32,9 +34,11 @@ class SegmentRef(Protocol):
     @property
     def rows(self) -> int: ...
     @property
-    def low(self) -> CursorValue | None: ...
+    def bounds(self) -> Mapping[str, tuple[CursorValue, CursorValue]]: ...
     @property
-    def high(self) -> CursorValue | None: ...
+    def hidden(self) -> Packed | None: ...
+    @property
+    def hidden_count(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,6 @@ class Query:
     limit: int = 0
     """0: all. Whoever resumes takes off what was given before."""
     start: Place = field(default_factory=Place)
-    cursor_field: str = ""
-    """The column that `low` and `high` of the segments are of; empty: they are not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +137,15 @@ class Reading:
     def _slices(self, number: int, max_rows: int) -> Generator[Slice]:
         start, segment = self._query.start, self._query.segments[number]
         first = start.row if number == start.segment else 0
-        if first >= segment.rows or self._pruned(segment):
+        if first >= segment.rows or segment.hidden_count >= segment.rows or self._pruned(segment):
             return
         path = self._store.path(segment.path)
-        yield from scan(path, segment.rows, self._selection, first=first, max_rows=max_rows)
+        shown = pc.invert(unpack(segment.hidden, segment.rows)) if segment.hidden else None
+        yield from scan(path, segment.rows, self._selection, first=first, max_rows=max_rows, shown=shown)
 
     def _pruned(self, segment: SegmentRef) -> bool:
         """True if the manifest alone tells that no row of the segment passes."""
-        name = self._query.cursor_field
-        if self._where is None or not name or segment.low is None or segment.high is None:
-            return False
-        return not self._where.may_match(name, segment.low, segment.high)
+        return self._where is not None and not self._where.may_match(segment.bounds)
 
 
 class _Steps:

@@ -1,6 +1,6 @@
 """All SQL about datasets, their schemas, segments and quarantine."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import database_now, insert_new, now_plus
 from weir_core.datasets.commits import Reject
+from weir_core.datasets.cursors import CursorValue
 from weir_core.datasets.models import (
     ColumnInfo,
     Dataset,
     StoredSegment,
     dataset,
     dataset_schema,
+    hidden_rows,
     quarantine,
     segment,
 )
@@ -30,6 +32,15 @@ class OldSegment:
     id: UUID
     dataset_id: UUID
     path: str
+    to_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class OldHidden:
+    """Rows that were hidden in versions before `to_version`."""
+
+    id: UUID
+    dataset_id: UUID
     to_version: int
 
 
@@ -143,7 +154,7 @@ async def insert_segment(tx: AsyncConnection, values: dict[str, Any]) -> None:
 
 
 async def visible_segments(tx: AsyncConnection, dataset_id: UUID, version: int) -> list[StoredSegment]:
-    """The segments of a version, in the order of their commits."""
+    """The segments of a version, in the order of their commits, with the rows that are hidden in it."""
     query = (
         select(segment)
         .where(
@@ -153,20 +164,76 @@ async def visible_segments(tx: AsyncConnection, dataset_id: UUID, version: int) 
         )
         .order_by(segment.c.id)
     )
-    return [_segment(row) for row in await tx.execute(query)]
-
-
-async def publish(tx: AsyncConnection, dataset_id: UUID, run_id: UUID, version: int) -> None:
-    """From this version on the dataset has the segments of a full run, and no others."""
-    await tx.execute(
-        update(segment)
-        .where(
-            segment.c.dataset_id == dataset_id,
-            segment.c.from_version.is_not(None),
-            segment.c.to_version.is_(None),
+    hidden = {
+        row.segment_id: row
+        for row in await tx.execute(
+            select(hidden_rows).where(
+                hidden_rows.c.dataset_id == dataset_id,
+                hidden_rows.c.from_version <= version,
+                or_(hidden_rows.c.to_version.is_(None), hidden_rows.c.to_version > version),
+            )
         )
-        .values(to_version=version, retire_time=database_now())
+    }
+    return [_segment(row, hidden.get(row.id)) for row in await tx.execute(query)]
+
+
+async def segments_of_run(tx: AsyncConnection, run_id: UUID) -> list[StoredSegment]:
+    """The segments that a run has committed, in their order."""
+    query = select(segment).where(segment.c.run_id == run_id).order_by(segment.c.number)
+    return [_segment(row, None) for row in await tx.execute(query)]
+
+
+async def lock_dataset(tx: AsyncConnection, dataset_id: UUID) -> Row[Any]:
+    """The row of a dataset that is there, held until the transaction ends."""
+    return (await tx.execute(select(dataset).where(dataset.c.id == dataset_id).with_for_update())).one()
+
+
+async def hide_rows(
+    tx: AsyncConnection, dataset_id: UUID, version: int, packed: dict[str, tuple[int, bytes]]
+) -> int:
+    """Hide rows of segments, by path, from a version on; how many more are hidden than before."""
+    if not packed:
+        return 0
+    found = await tx.execute(select(segment.c.id, segment.c.path).where(segment.c.path.in_(packed)))
+    ids = {row.path: row.id for row in found}
+    in_force = and_(hidden_rows.c.segment_id.in_(ids.values()), hidden_rows.c.to_version.is_(None))
+    before = (
+        await tx.execute(select(func.coalesce(func.sum(hidden_rows.c.rows), 0)).where(in_force))
+    ).scalar_one()
+    await tx.execute(
+        update(hidden_rows).where(in_force).values(to_version=version, retire_time=database_now())
     )
+    rows = [
+        {
+            "id": new_id(),
+            "dataset_id": dataset_id,
+            "segment_id": ids[path],
+            "rows": count,
+            "places": places,
+            "from_version": version,
+        }
+        for path, (count, places) in packed.items()
+    ]
+    await tx.execute(insert(hidden_rows), rows)
+    return sum(count for count, _ in packed.values()) - int(before)
+
+
+async def retire_all(tx: AsyncConnection, dataset_id: UUID, version: int) -> None:
+    """From this version on the dataset has none of the segments that it has now."""
+    for table in (segment, hidden_rows):
+        await tx.execute(
+            update(table)
+            .where(
+                table.c.dataset_id == dataset_id,
+                table.c.from_version.is_not(None),
+                table.c.to_version.is_(None),
+            )
+            .values(to_version=version, retire_time=database_now())
+        )
+
+
+async def publish(tx: AsyncConnection, run_id: UUID, version: int) -> None:
+    """From this version on the dataset has the segments of a staged run."""
     await tx.execute(
         update(segment)
         .where(segment.c.run_id == run_id, segment.c.from_version.is_(None))
@@ -209,6 +276,64 @@ async def insert_rejects(
         await tx.execute(insert(quarantine), rows)
 
 
+async def list_rejects(
+    tx: AsyncConnection, conditions: list[ColumnElement[bool]], after: UUID | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Records in quarantine that count, newest first."""
+    query = _rejects.where(*conditions).order_by(quarantine.c.id.desc()).limit(limit)
+    if after is not None:
+        query = query.where(quarantine.c.id < after)
+    return (await tx.execute(query)).all()
+
+
+async def rejects_of(
+    tx: AsyncConnection,
+    dataset_id: UUID,
+    conditions: list[ColumnElement[bool]],
+    *,
+    after: UUID | None,
+    before: UUID,
+    limit: int,
+) -> Sequence[Row[Any]]:
+    """Records in a dataset's quarantine that count and are older than an id, oldest first."""
+    query = _rejects.where(quarantine.c.dataset_id == dataset_id, quarantine.c.id < before, *conditions)
+    if after is not None:
+        query = query.where(quarantine.c.id > after)
+    return (await tx.execute(query.order_by(quarantine.c.id).limit(limit))).all()
+
+
+async def count_rejects(tx: AsyncConnection, ids: list[UUID]) -> int:
+    """How many of some records are in quarantine."""
+    return sum([await _counted(tx, part) for part in _parts(ids)])
+
+
+async def delete_rejects_by_id(tx: AsyncConnection, ids: list[UUID]) -> None:
+    """Remove records from quarantine."""
+    for part in _parts(ids):
+        await tx.execute(delete(quarantine).where(quarantine.c.id.in_(part)))
+
+
+async def _counted(tx: AsyncConnection, ids: list[UUID]) -> int:
+    return (
+        await tx.execute(select(func.count()).select_from(quarantine).where(quarantine.c.id.in_(ids)))
+    ).scalar_one()
+
+
+def _parts(ids: list[UUID]) -> Iterator[list[UUID]]:
+    # SQLite takes 32,766 values in a statement.
+    return (ids[at : at + 5000] for at in range(0, len(ids), 5000))
+
+
+_rejects = select(quarantine).join(
+    dataset,
+    and_(
+        dataset.c.id == quarantine.c.dataset_id,
+        dataset.c.generation == quarantine.c.generation,
+        dataset.c.live,
+    ),
+)
+
+
 async def retired(tx: AsyncConnection, grace: timedelta, limit: int) -> list[OldSegment]:
     """Segments that no newest version has had for a while."""
     query = select(segment).where(segment.c.retire_time <= now_plus(-grace)).order_by(segment.c.retire_time)
@@ -221,8 +346,27 @@ async def unpublished(tx: AsyncConnection, run_id: UUID, limit: int) -> list[Old
     return [_old(row) for row in await tx.execute(query.limit(limit))]
 
 
+async def retired_hidden(tx: AsyncConnection, grace: timedelta, limit: int) -> list[OldHidden]:
+    """What was hidden in versions before the newest, for a while."""
+    query = select(hidden_rows.c.id, hidden_rows.c.dataset_id, hidden_rows.c.to_version)
+    old = hidden_rows.c.retire_time <= now_plus(-grace)
+    found = await tx.execute(query.where(old).order_by(hidden_rows.c.retire_time).limit(limit))
+    return [OldHidden(row.id, row.dataset_id, row.to_version) for row in found]
+
+
+async def delete_hidden(tx: AsyncConnection, ids: list[UUID]) -> None:
+    """Forget hidden rows."""
+    await tx.execute(delete(hidden_rows).where(hidden_rows.c.id.in_(ids)))
+
+
+async def keep_rejects(tx: AsyncConnection, run_id: UUID, generation: int) -> None:
+    """The quarantine of a staged run counts from now on."""
+    await tx.execute(update(quarantine).where(quarantine.c.run_id == run_id).values(generation=generation))
+
+
 async def delete_segments(tx: AsyncConnection, segment_ids: list[UUID]) -> None:
     """Take segments out of the manifest."""
+    await tx.execute(delete(hidden_rows).where(hidden_rows.c.segment_id.in_(segment_ids)))
     await tx.execute(delete(segment).where(segment.c.id.in_(segment_ids)))
 
 
@@ -276,7 +420,7 @@ def _dataset(row: Row[Any]) -> Dataset:
     )
 
 
-def _segment(row: Row[Any]) -> StoredSegment:
+def _segment(row: Row[Any], hidden: Row[Any] | None) -> StoredSegment:
     return StoredSegment(
         id=row.id,
         path=row.path,
@@ -286,8 +430,15 @@ def _segment(row: Row[Any]) -> StoredSegment:
         schema_version=row.schema_version,
         low=row.low,
         high=row.high,
+        bounds=_bounds(row.bounds),
+        hidden=hidden.places if hidden else None,
+        hidden_count=hidden.rows if hidden else 0,
     )
 
 
 def _old(row: Row[Any]) -> OldSegment:
     return OldSegment(row.id, row.dataset_id, row.path, row.to_version or 0)
+
+
+def _bounds(stored: dict[str, list[CursorValue]] | None) -> dict[str, tuple[CursorValue, CursorValue]]:
+    return {name: (ends[0], ends[1]) for name, ends in (stored or {}).items()}

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from weir_core.datasets.evolution import conformed
 from weir_core.datasets.predicates import Predicate
 from weir_core.errors import ChecksumMismatch, PositionExpired
 
@@ -51,21 +52,39 @@ class Selection:
         return pa.schema([field for field in self.schema if field.name in names])
 
 
-def scan(path: Path, rows: int, selection: Selection, *, first: int, max_rows: int) -> Generator[Slice]:
-    """The rows from `first` on that pass, at most so many at a time, never none."""
+def scan(
+    path: Path,
+    rows: int,
+    selection: Selection,
+    *,
+    first: int,
+    max_rows: int,
+    shown: pa.BooleanArray | None = None,
+) -> Generator[Slice]:
+    """The rows from `first` on that pass, at most so many at a time, never none.
+
+    `shown` says of each row of the file whether it counts; None: all do.
+    """
     with _opened(path, rows) as file:
         for group in groups(path, file, selection.where):
             if group.first + group.rows > first:
-                yield from _scan_group(file, group, selection, first, max_rows)
+                yield from _scan_group(file, group, selection, shown, first=first, max_rows=max_rows)
 
 
 def _scan_group(
-    file: pq.ParquetFile, group: Group, selection: Selection, first: int, max_rows: int
+    file: pq.ParquetFile,
+    group: Group,
+    selection: Selection,
+    shown: pa.BooleanArray | None,
+    *,
+    first: int,
+    max_rows: int,
 ) -> Generator[Slice]:
     for at, batch in _batches(file, group, selection.needed(), max_rows):
         skip = max(0, first - at)
         if skip < batch.num_rows:
-            found = _passing(batch.slice(skip), at + skip, selection)
+            count = None if shown is None else shown.slice(at + skip, batch.num_rows - skip)
+            found = _passing(batch.slice(skip), at + skip, selection, count)
             if found.rows.num_rows:
                 yield found
 
@@ -126,7 +145,7 @@ def _unified(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     names = set(batch.schema.names)
     # A column that came later is null here, whatever it says of nulls now.
     arrays = [
-        batch.column(field.name).cast(field.type)
+        conformed(batch.column(field.name), field.type)
         if field.name in names
         else pa.nulls(batch.num_rows, field.type)
         for field in schema
@@ -134,10 +153,12 @@ def _unified(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _passing(rows: pa.RecordBatch, first: int, selection: Selection) -> Slice:
+def _passing(rows: pa.RecordBatch, first: int, selection: Selection, shown: pa.BooleanArray | None) -> Slice:
     end = first + rows.num_rows
-    if selection.where is None:
+    mask = selection.where.mask(rows) if selection.where is not None else None
+    if shown is not None:
+        mask = shown if mask is None else pc.and_(shown, mask)
+    if mask is None:
         return Slice(rows.select(selection.columns), pa.arange(first, end), end)
-    mask = selection.where.mask(rows)
     places = pc.add(pc.indices_nonzero(mask).cast(pa.int64()), first)
     return Slice(rows.select(selection.columns).filter(mask), places, end)

@@ -9,17 +9,25 @@ never be taken for a segment.
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from weir_core.datasets.commits import Commit, Counts, Position, Reject, Segment
 from weir_core.datasets.cursors import CursorValue, bounds, later, orderable
+from weir_core.datasets.evolution import SchemaMismatch, SchemaPolicy, conformed, evolved
 from weir_core.store import ObjectStore
 
 ROW_GROUP = 131072
+_MOST_BOUNDS = 100
+_LONGEST_BOUND = 64
+
+Bounds: TypeAlias = dict[str, tuple[CursorValue, CursorValue]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +53,6 @@ class SegmentNames:
         return f"datasets/{self.dataset}/{self.run}/{self.attempt:04d}-{sequence:06d}.parquet"
 
 
-class SchemaMismatch(ValueError):
-    """A batch whose columns are not those of the dataset."""
-
-
 class SegmentWriter:
     """Takes what a connector reads; gives a commit whenever one is due."""
 
@@ -60,7 +64,11 @@ class SegmentWriter:
         schema: pa.Schema | None = None,
         cursor_field: str = "",
         cursor: CursorValue | None = None,
+        key_fields: Sequence[str] = (),
+        count_nulls: Sequence[str] = (),
+        policy: SchemaPolicy = SchemaPolicy.EVOLVE,
         limits: Limits | None = None,
+        first: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -68,9 +76,12 @@ class SegmentWriter:
         self._schema = schema
         self._cursor_field = cursor_field
         self._cursor = cursor
+        self._key_fields = key_fields
+        self._count_nulls = count_nulls
+        self._policy = policy
         self._limits = limits or Limits()
         self._clock = clock
-        self._sequence = 0
+        self._sequence = first
         self._batches: list[pa.RecordBatch] = []
         self._rejects: list[Reject] = []
         self._uncovered: list[Reject] = []
@@ -80,7 +91,7 @@ class SegmentWriter:
         self._moved = False
         self._since: float | None = None
         if schema is not None:
-            self._check_cursor_field(schema)
+            self._check_fields(schema)
 
     @property
     def schema(self) -> pa.Schema | None:
@@ -101,7 +112,7 @@ class SegmentWriter:
         self, records: pa.RecordBatch, position: Position, counts: Counts | None = None
     ) -> Commit | None:
         """Takes rows and the position after them; gives a commit if one is due."""
-        fitting = self._fitting(records)
+        fitting = self._keyed(self._fitting(records))
         if fitting.num_rows:
             self._batches.append(fitting)
             self._rows += fitting.num_rows
@@ -122,21 +133,29 @@ class SegmentWriter:
         """Writes what is gathered; None if nothing came since the last commit."""
         if not self._moved:
             return None
-        table = pa.Table.from_batches(self._batches, self._schema) if self._batches else None
+        table = self._table() if self._batches else None
         span = self._span(table)
         segment = await self._write(table, span) if table is not None else None
         if span is not None:
             self._cursor = later(self._cursor, span[1], self._cursor_type())
-        commit = Commit(segment, self._position, self._cursor, tuple(self._rejects), self._counts)
+        nulls = {name: _nulls(table, name) for name in self._count_nulls} if table is not None else {}
+        commit = Commit(segment, self._position, self._cursor, tuple(self._rejects), self._counts, nulls)
         self._clear()
         return commit
 
+    def _table(self) -> pa.Table:
+        """What is gathered, with the newest columns."""
+        assert self._schema is not None
+        return pa.Table.from_batches(
+            [_conforming(batch, self._schema) for batch in self._batches], self._schema
+        )
+
     async def _write(self, table: pa.Table, span: tuple[CursorValue, CursorValue] | None) -> Segment:
         name = self._names.name(self._sequence)
-        size, digest = await asyncio.to_thread(_store_table, self._store, name, table)
+        size, digest, limits = await asyncio.to_thread(_store_table, self._store, name, table)
         self._sequence += 1
         low, high = span or (None, None)
-        return Segment(name, table.num_rows, size, digest, table.schema, low, high)
+        return Segment(name, table.num_rows, size, digest, table.schema, low, high, limits)
 
     def _span(self, table: pa.Table | None) -> tuple[CursorValue, CursorValue] | None:
         if table is None or not self._cursor_field:
@@ -144,12 +163,31 @@ class SegmentWriter:
         return bounds(table.column(self._cursor_field))
 
     def _fitting(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        brought = records.schema.remove_metadata()
         if self._schema is None:
-            self._schema = records.schema.remove_metadata()
-            self._check_cursor_field(self._schema)
-        return fit(records, self._schema)
+            self._schema = brought
+            self._check_fields(self._schema)
+        elif self._schema != brought:
+            self._schema = evolved(self._schema, brought, self._policy)
+        return _conforming(records, self._schema)
 
-    def _check_cursor_field(self, schema: pa.Schema) -> None:
+    def _keyed(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows that have a key; the others are rejected."""
+        for name in self._key_fields:
+            column = rows.column(name)
+            if not column.null_count:
+                continue
+            for row in rows.filter(pc.is_null(column)).to_pylist():
+                raw = orjson.dumps(row, default=str)
+                self.reject(Reject.of(raw, f"{name} is null, and is a field of the key", column=name))
+            rows = rows.filter(pc.is_valid(column))
+        return rows
+
+    def _check_fields(self, schema: pa.Schema) -> None:
+        if missing := sorted(set(self._key_fields) - set(schema.names)):
+            raise SchemaMismatch(
+                f"the key fields {', '.join(missing)} are none of the columns: {', '.join(schema.names)}"
+            )
         if not self._cursor_field:
             return
         at = schema.get_field_index(self._cursor_field)
@@ -186,28 +224,49 @@ class SegmentWriter:
         self._counts, self._moved, self._since = Counts(), False, None
 
 
-def fit(records: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch with the schema's columns in its order; SchemaMismatch if they are others."""
-    extra = sorted(set(records.schema.names) - set(schema.names))
-    missing = [name for name in schema.names if name not in set(records.schema.names)]
-    if extra or missing:
-        raise SchemaMismatch(f"columns differ from the dataset's: missing {missing}, unknown {extra}")
+def _conforming(records: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with the schema's columns in its order; SchemaMismatch where a value does not fit."""
+    if records.schema == schema:
+        return records
+    names = set(records.schema.names)
+    arrays: list[pa.Array] = []
     for field in schema:
-        column = records.column(field.name)
-        if column.type != field.type:
-            raise SchemaMismatch(f"column {field.name!r} holds {column.type}, the dataset has {field.type}")
+        try:
+            column = (
+                conformed(records.column(field.name), field.type)
+                if field.name in names
+                else pa.nulls(records.num_rows, field.type)
+            )
+        except pa.ArrowException as error:
+            raise SchemaMismatch(f"column {field.name!r}, which is {field.type}: {error}") from None
         if not field.nullable and column.null_count:
             raise SchemaMismatch(
                 f"column {field.name!r} has {column.null_count} nulls, the dataset allows none"
             )
-    return pa.RecordBatch.from_arrays([records.column(name) for name in schema.names], schema=schema)
+        arrays.append(column)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _store_table(store: ObjectStore, name: str, table: pa.Table) -> tuple[int, str]:
+def _store_table(store: ObjectStore, name: str, table: pa.Table) -> tuple[int, str, Bounds]:
     sink = pa.BufferOutputStream()
     pq.write_table(
         table, sink, compression="zstd", compression_level=1, row_group_size=ROW_GROUP, store_schema=True
     )
     content = memoryview(sink.getvalue())
     store.put(name, content)
-    return len(content), hashlib.sha256(content).hexdigest()
+    return len(content), hashlib.sha256(content).hexdigest(), _bounds(table)
+
+
+def _nulls(table: pa.Table, column: str) -> int:
+    """Nulls in a column; one that is not there is null throughout."""
+    return table.column(column).null_count if column in table.schema.names else table.num_rows
+
+
+def _bounds(table: pa.Table) -> Bounds:
+    """Least and greatest value of the columns with an order; long texts are left out."""
+    found: Bounds = {}
+    for field in list(table.schema)[:_MOST_BOUNDS]:
+        span = bounds(table.column(field.name)) if orderable(field.type) else None
+        if span is not None and all(not isinstance(one, str) or len(one) <= _LONGEST_BOUND for one in span):
+            found[field.name] = span
+    return found

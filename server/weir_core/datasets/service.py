@@ -1,5 +1,6 @@
 """Datasets, as callers read them and runs write them."""
 
+from collections import Counter
 from dataclasses import asdict, replace
 from typing import Any, Final
 from uuid import UUID
@@ -11,13 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository as collections
 from weir_core.collections import run_repository as runs
-from weir_core.collections.models import Counters, SyncMode
+from weir_core.collections.models import Counters, Plan, SyncMode
 from weir_core.datasets import repository
-from weir_core.datasets.arrow_types import parse_type, type_text
-from weir_core.datasets.commits import Commit, Segment
+from weir_core.datasets.arrow_types import parse_type
+from weir_core.datasets.commits import Commit, Segment, Settled
+from weir_core.datasets.manifest import schema_version, segment_values
+from weir_core.datasets.merging import Mergeable, Rules
 from weir_core.datasets.models import ColumnInfo, Dataset, StoredSegment, dataset
+from weir_core.datasets.publishing import demand_version, grow, hide, own_hidden
 from weir_core.datasets.reader import Mark, Marks, RecordQuery, Records, checked_version
 from weir_core.datasets.reading import Query, Reading
+from weir_core.datasets.settling import Replacing, run_segments, settle_segments
 from weir_core.db import Database
 from weir_core.errors import InvalidArgument, NotFound, Violation
 from weir_core.failpoints import reach
@@ -28,6 +33,7 @@ from weir_core.store import ObjectStore
 from weir_core.tasks.repository import fence
 
 MAX_POSITION: Final = 65536
+_MOST_CHANGES: Final = 1000
 FILTERS: Final = {
     "project": Filterable(dataset.c.project),
     "name": Filterable(dataset.c.name),
@@ -73,11 +79,33 @@ class DatasetService:
         reading = _reading(self._store, query, mark, segments, arrow_schema(columns or []))
         return Records(found.project, reading, self._marks, query, replace(mark, version=version))
 
+    async def settle_segment(self, dataset_id: UUID, rules: Rules, segment: Segment) -> Settled:
+        """What a segment hides when it is merged into its dataset; SchemaMismatch where it can't be."""
+        new = Mergeable(segment.path, segment.rows, dict(segment.bounds))
+        return await settle_segments(
+            self._db, self._store, dataset_id, [new], schema=segment.schema, replacing=Replacing(rules)
+        )
+
+    async def settle_run(self, plan: Plan) -> Settled | None:
+        """What a staged run hides when it is shown; SchemaMismatch where it can't be merged."""
+        if not (plan.staged and plan.columns and (plan.key_fields or plan.span)):
+            return None
+        span = (plan.span.start, plan.span.end) if plan.span else None
+        return await settle_segments(
+            self._db,
+            self._store,
+            plan.dataset_id,
+            await run_segments(self._db, plan.run_id),
+            schema=arrow_schema(plan.columns),
+            replacing=Replacing(plan.rules, span, alone=plan.mode is SyncMode.FULL),
+        )
+
     async def commit(self, run_id: UUID, attempt: int, number: int, commit: Commit) -> Counters:
         """Make a segment, its rejects, the counters and the position visible, together or not at all.
 
         Commits of a run are numbered from 1 over all attempts. One that is sent
-        again because its answer was lost changes nothing.
+        again because its answer was lost changes nothing. Outdated, where the dataset has
+        changed since it was settled what a merge hides.
         """
         _check_position(commit)
 
@@ -97,11 +125,6 @@ class DatasetService:
         counters = await self._db.write(work)
         reach("segment.committed")
         return counters
-
-
-def columns_in(schema: pa.Schema) -> list[ColumnInfo]:
-    """The columns of an Arrow schema, as the database keeps them."""
-    return [ColumnInfo(field.name, type_text(field.type), field.nullable) for field in schema]
 
 
 def arrow_schema(columns: list[ColumnInfo]) -> pa.Schema:
@@ -125,76 +148,40 @@ def _reading(
 async def _apply(tx: AsyncConnection, row: Row[Any], attempt: int, number: int, commit: Commit) -> Counters:
     reached = row.reached if commit.cursor is None else commit.cursor
     done: dict[str, Any] = {"commits": number, "position": commit.position, "reached": reached}
-    incremental = SyncMode(row.mode) is SyncMode.INCREMENTAL
-    if incremental:
+    if commit.nulls:
+        done["nulls"] = dict(Counter(row.nulls or {}) + Counter(commit.nulls))
+    staged = runs.is_staged(row)
+    if not staged:
         pending = {"position": commit.position, "reached": reached}
         await collections.update_collection(tx, row.collection_id, {"pending": pending})
     if commit.segment is not None:
-        done["schema_version"] = await _schema_version(tx, row, commit.segment.schema)
+        number_of, told = await schema_version(tx, row.dataset_id, commit.segment.schema, shown=not staged)
+        done["schema_version"] = number_of
+        done["schema_changes"] = [*(row.schema_changes or ()), *told][:_MOST_CHANGES]
     version = None
-    if incremental and (commit.segment or commit.rejects):
-        version = await _grow(tx, row, commit, done.get("schema_version"))
+    if not staged and (commit.segment or commit.rejects):
+        await demand_version(tx, row.dataset_id, commit.settled)
+        version = await grow(tx, row, commit, done.get("schema_version"))
         done["dataset_version"] = version
     if commit.segment is not None:
-        values = _segment_values(row, attempt, number, commit.segment)
-        values |= {"schema_version": done["schema_version"], "from_version": version}
+        values = segment_values(commit.segment, row.dataset_id, row.id, attempt)
+        values |= {"number": number, "generation": row.generation, "from_version": version}
+        values |= {"schema_version": done["schema_version"]}
         await repository.insert_segment(tx, values)
+    if version is not None:
+        await hide(tx, row.dataset_id, version, commit.settled)
     await repository.insert_rejects(tx, row.dataset_id, row.id, row.generation, commit.rejects)
     counters = _counted(runs.counters_of(row), commit)
     await runs.update_run(tx, row.id, done | asdict(counters))
     return counters
 
 
-async def _grow(tx: AsyncConnection, row: Row[Any], commit: Commit, schema_version: int | None) -> int:
-    """Add a commit of an incremental run to its dataset; the version that has it."""
-    values: dict[str, Any] = {
-        "quarantine_count": dataset.c.quarantine_count + len(commit.rejects),
-    }
-    if commit.segment is not None:
-        values |= {
-            "record_count": dataset.c.record_count + commit.segment.rows,
-            "size_bytes": dataset.c.size_bytes + commit.segment.bytes,
-            "segment_count": dataset.c.segment_count + 1,
-            "schema_version": schema_version,
-        }
-    return await repository.new_version(tx, row.dataset_id, values)
-
-
-async def _schema_version(tx: AsyncConnection, row: Row[Any], schema: pa.Schema) -> int:
-    """The version of the dataset's schema that a segment has; a new one where none fits."""
-    newest, known = await repository.newest_schema(tx, row.dataset_id)
-    columns = columns_in(schema)
-    if newest and [replace(column, since=1) for column in known] == columns:
-        return newest
-    since = {(column.name, column.type): column.since for column in known}
-    stored = [
-        asdict(replace(column, since=since.get((column.name, column.type), newest + 1))) for column in columns
-    ]
-    await repository.insert_schema(tx, row.dataset_id, newest + 1, stored)
-    return newest + 1
-
-
-def _segment_values(row: Row[Any], attempt: int, number: int, segment: Segment) -> dict[str, Any]:
-    return {
-        "dataset_id": row.dataset_id,
-        "run_id": row.id,
-        "attempt": attempt,
-        "number": number,
-        "generation": row.generation,
-        "path": segment.path,
-        "rows": segment.rows,
-        "bytes": segment.bytes,
-        "sha256": bytes.fromhex(segment.sha256),
-        "low": segment.low,
-        "high": segment.high,
-    }
-
-
 def _counted(before: Counters, commit: Commit) -> Counters:
     segment = commit.segment
+    written = segment.rows - own_hidden(commit.settled, {segment.path}) if segment else 0
     return Counters(
         records_read=before.records_read + commit.counts.records,
-        records_written=before.records_written + (segment.rows if segment else 0),
+        records_written=before.records_written + written,
         records_quarantined=before.records_quarantined + len(commit.rejects),
         bytes_read=before.bytes_read + commit.counts.bytes,
         bytes_written=before.bytes_written + (segment.bytes if segment else 0),

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import run_repository as runs
+from weir_core.collections.models import SyncMode
 from weir_core.collections.run_repository import Residue
 from weir_core.datasets import repository
 from weir_core.db import Database
@@ -55,7 +56,17 @@ class DatasetSweep:
             await repository.delete_segments(tx, [row.id for row in found])
             return [row.path for row in found]
 
-        return await self._delete(await self._db.write(work))
+        deleted = await self._delete(await self._db.write(work))
+        await self._db.write(self._sweep_hidden)
+        return deleted
+
+    async def _sweep_hidden(self, tx: AsyncConnection) -> None:
+        """Forget which rows were hidden in versions that can't be read any more."""
+        found = await repository.retired_hidden(tx, self._replaced_after, _BATCH)
+        for dataset_id in sorted({row.dataset_id for row in found}):
+            oldest = max(row.to_version for row in found if row.dataset_id == dataset_id)
+            await repository.expire_versions(tx, dataset_id, oldest)
+        await repository.delete_hidden(tx, [row.id for row in found])
 
     async def sweep_residue(self) -> int:
         """Delete what full runs that did not succeed have left, and quarantine that was replaced."""
@@ -75,8 +86,10 @@ class DatasetSweep:
     async def _sweep_run(self, residue: Residue) -> int:
         async def work(tx: AsyncConnection) -> list[str]:
             if residue.finished:
+                replaced = residue.mode is SyncMode.FULL
                 old = repository.before_generation(residue.dataset_id, residue.generation)
-                paths, rejects = list[str](), await repository.delete_rejects(tx, old, _BATCH)
+                rejects = await repository.delete_rejects(tx, old, _BATCH) if replaced else 0
+                paths = list[str]()
             else:
                 found = await repository.unpublished(tx, residue.id, _BATCH)
                 await repository.delete_segments(tx, [row.id for row in found])

@@ -176,7 +176,8 @@ async def _is_refused(
     if wanted is None or key is None or wanted.on_conflict is OnConflict.WAIT or admission.has_room(key):
         return False
     holders = await gate_repository.holders(tx, key, 1)
-    if not holders:
+    # A request that is repeated has its own task for the holder: the insert finds that.
+    if not holders or (made.key and await repository.by_request_key(tx, made.key.key)):
         return False
     holder = holders[0]
     may_read = made.caller.holds("tasks.read", made.task.project)

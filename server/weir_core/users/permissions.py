@@ -31,7 +31,9 @@ _READ: Final = frozenset(
     {"tasks.read", "files.read", "schedules.read", "connections.read", "collections.read", "datasets.read"}
 )
 _RUN: Final = frozenset({"tasks.submit", "tasks.cancel", "collections.run"})
-_WRITE: Final = frozenset({"schedules.write", "connections.write", "connections.use", "collections.write"})
+_WRITE: Final = frozenset(
+    {"schedules.write", "connections.write", "connections.use", "collections.write", "datasets.write"}
+)
 
 ROLES: Final[Mapping[str, Role]] = {
     role.name: role

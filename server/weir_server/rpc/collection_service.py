@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
 from weir.v1 import collection_service_pb2 as pb
 from weir.v1 import collection_service_pb2_grpc
 from weir_core.collections.collecting import Collecting
+from weir_core.datasets.quarantine import Action
 from weir_core.ids import parse_id
 from weir_core.paging import Page, PageTokens
 from weir_server.interceptors.authentication import caller, stands_on
@@ -15,6 +17,11 @@ from weir_server.rpc.convert_records import rows_in
 
 _ROWS: Final = 500
 _BATCH_BYTES: Final = 1024 * 1024
+_MOST_QUARANTINED: Final = 50
+_ACTIONS: Final = {
+    pb.QUARANTINE_ACTION_REPLAY: Action.REPLAY,
+    pb.QUARANTINE_ACTION_DISCARD: Action.DISCARD,
+}
 
 
 class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
@@ -25,6 +32,7 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
         self._collections = collecting.collections
         self._runs = collecting.runs
         self._datasets = collecting.datasets
+        self._quarantine = collecting.quarantine
         self._pages = pages
 
     async def ListConnectors(
@@ -81,8 +89,9 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
 
     async def RunCollection(self, request: pb.RunCollectionRequest, context: Any) -> pb.RunCollectionResponse:
         collection_id = parse_id("collection_id", request.collection_id)
+        backfill = convert.span(request.backfill) if request.HasField("backfill") else None
         run, created = await self._runs.start(
-            caller(), collection_id, full=request.full, request_id=request.request_id
+            caller(), collection_id, full=request.full, backfill=backfill, request_id=request.request_id
         )
         return pb.RunCollectionResponse(run=convert.run(run), created=created)
 
@@ -133,6 +142,25 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
                 yield pb.ReadArrowResponse(
                     data=message.data, row_count=message.rows, resume_token=token, version=reading.version
                 )
+
+    async def ListQuarantine(
+        self, request: pb.ListQuarantineRequest, context: Any
+    ) -> pb.ListQuarantineResponse:
+        page, scope = self._page(request)
+        # Each may have 64 KiB.
+        page = replace(page, size=min(page.size, _MOST_QUARANTINED))
+        found = await self._quarantine.list_records(caller(), page, request.filter)
+        records, token = self._pages.cut(found, page, scope, lambda each: [str(each.id)], convert.quarantined)
+        return pb.ListQuarantineResponse(records=records, next_page_token=token)
+
+    async def ResolveQuarantine(
+        self, request: pb.ResolveQuarantineRequest, context: Any
+    ) -> pb.ResolveQuarantineResponse:
+        dataset_id = parse_id("dataset_id", request.dataset_id)
+        made = await self._quarantine.resolve(
+            caller(), dataset_id, request.filter, _ACTIONS[request.action], request.request_id
+        )
+        return pb.ResolveQuarantineResponse(task_id=str(made.task.id))
 
     def _page(self, request: Any) -> tuple[Page, str]:
         scope = f"{type(request).__name__} {caller().principal.id} {request.filter}"

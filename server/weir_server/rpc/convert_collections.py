@@ -1,10 +1,14 @@
 """Connectors, connections, collections, runs and datasets as messages."""
 
+from datetime import timedelta
 from typing import Any
 
 from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from weir.v1 import collection_pb2, collection_service_pb2, task_pb2
+from weir.v1.common_pb2 import TimeRange
+from weir_core.collections.guards import Check, Guard
 from weir_core.collections.models import (
     Collection,
     Connection,
@@ -13,13 +17,17 @@ from weir_core.collections.models import (
     NewCollection,
     NewConnection,
     Run,
+    Span,
     SyncMode,
 )
 from weir_core.datasets.cursors import CursorValue
+from weir_core.datasets.evolution import SchemaPolicy
 from weir_core.datasets.models import ColumnInfo, Dataset
+from weir_core.datasets.quarantine import Quarantined
 from weir_core.datasets.reader import RecordQuery
+from weir_core.errors import InvalidArgument
 from weir_core.ids import parse_id
-from weir_server.rpc.convert import json_object, principal, struct, timestamp
+from weir_server.rpc.convert import duration, json_object, principal, struct, timestamp
 from weir_server.rpc.convert_tasks import failure
 
 _WHOLE = 2**53
@@ -75,6 +83,11 @@ def new_collection(message: collection_pb2.Collection) -> NewCollection:
         mode=SyncMode(message.mode),
         stream=message.stream,
         cursor_field=message.cursor_field,
+        key_fields=tuple(message.key_fields),
+        deleted_field=message.deleted_field,
+        lag=message.lag.ToTimedelta(),
+        schema_policy=SchemaPolicy(message.schema_policy or SchemaPolicy.EVOLVE),
+        guards=tuple(map(_new_guard, message.guards)),
         dataset=message.dataset,
     )
 
@@ -90,6 +103,11 @@ def collection(value: Collection) -> collection_pb2.Collection:
         settings=struct(value.settings),
         mode=_mode(value.mode),
         cursor_field=value.cursor_field,
+        key_fields=value.key_fields,
+        deleted_field=value.deleted_field,
+        lag=duration(value.lag) if value.lag else None,
+        schema_policy=collection_pb2.SchemaPolicy.ValueType(value.schema_policy),
+        guards=[_guard(guard) for guard in value.guards],
         dataset=value.dataset,
         cursor=_cursor(value.cursor),
         last_run=None if value.last_run is None else run(value.last_run),
@@ -107,17 +125,32 @@ def run(value: Run, *, full: bool = False) -> collection_pb2.Run:
         state=task_pb2.TaskState.ValueType(value.state),
         counters=_counters(value.counters),
         cursor_before=_cursor(value.cursor_before),
-        cursor_after=_cursor(value.cursor_after),
+        cursor_after=None if value.span else _cursor(value.cursor_after),
         dataset_id=str(value.dataset_id),
         dataset_version=value.dataset_version,
+        warnings=value.warnings,
+        schema_changes=value.schema_changes,
         connection_revision=value.connection_revision,
         failure=failure(value.failure, full=full),
         create_time=timestamp(value.create_time),
         end_time=timestamp(value.end_time),
     )
-    if value.mode is SyncMode.FULL:
+    if value.span is not None:
+        message.backfill.CopyFrom(_backfill(value.span))
+    elif value.mode is SyncMode.FULL:
         message.full = True
     return message
+
+
+def span(message: collection_pb2.Backfill) -> Span:
+    """What a backfill reads."""
+    if message.HasField("times"):
+        times = message.times
+        return Span(times.start_time.ToJsonString(), times.end_time.ToJsonString())
+    return Span(
+        _bound("backfill.values.start", message.values.start),
+        _bound("backfill.values.end", message.values.end),
+    )
 
 
 def dataset(value: Dataset) -> collection_pb2.Dataset:
@@ -135,6 +168,22 @@ def dataset(value: Dataset) -> collection_pb2.Dataset:
         segment_count=value.segment_count,
         quarantine_count=value.quarantine_count,
         commit_time=timestamp(value.commit_time),
+    )
+
+
+def quarantined(value: Quarantined) -> collection_pb2.QuarantinedRecord:
+    """A record that did not fit."""
+    return collection_pb2.QuarantinedRecord(
+        id=str(value.id),
+        dataset_id=str(value.dataset_id),
+        run_id=str(value.run_id),
+        raw=value.raw,
+        truncated=value.truncated,
+        page=value.page,
+        position=value.position,
+        column=value.column,
+        reason=value.reason,
+        create_time=timestamp(value.create_time),
     )
 
 
@@ -170,6 +219,51 @@ def _column(value: ColumnInfo) -> collection_pb2.Column:
     return collection_pb2.Column(
         name=value.name, type=value.type, nullable=value.nullable, since_schema_version=value.since
     )
+
+
+def _new_guard(message: collection_pb2.Guard) -> Guard:
+    check = Check(message.WhichOneof("check") or "")
+    value = getattr(message, check)
+    match check:
+        case Check.MAX_AGE:
+            return Guard(check, value.ToTimedelta().total_seconds(), warn_only=message.warn_only)
+        case Check.MAX_NULL_SHARE:
+            return Guard(check, value.share, value.column, message.warn_only)
+        case _:
+            return Guard(check, value, warn_only=message.warn_only)
+
+
+def _guard(value: Guard) -> collection_pb2.Guard:
+    message = collection_pb2.Guard(warn_only=value.warn_only)
+    match value.check:
+        case Check.MAX_AGE:
+            message.max_age.FromTimedelta(timedelta(seconds=value.limit))
+        case Check.MAX_NULL_SHARE:
+            share = collection_pb2.NullShare(column=value.column, share=value.limit)
+            message.max_null_share.CopyFrom(share)
+        case check:
+            setattr(message, check, value.limit)
+    return message
+
+
+def _backfill(value: Span) -> collection_pb2.Backfill:
+    start, end = Timestamp(), Timestamp()
+    try:
+        start.FromJsonString(str(value.start))
+        end.FromJsonString(str(value.end))
+    except ValueError:
+        values = collection_pb2.ValueRange(start=_cursor(value.start), end=_cursor(value.end))
+        return collection_pb2.Backfill(values=values)
+    return collection_pb2.Backfill(times=TimeRange(start_time=start, end_time=end))
+
+
+def _bound(field: str, value: Value) -> CursorValue:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind != "number_value":
+        raise InvalidArgument.at(field, "must be a number or a text")
+    return int(value.number_value) if value.number_value.is_integer() else value.number_value
 
 
 def _cursor(value: CursorValue | None) -> Value | None:

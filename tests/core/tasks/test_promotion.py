@@ -143,6 +143,17 @@ class TestConcurrency:
         with pytest.raises(QuotaExceeded, match=f"key 'erp' is held by task {holder.id}"):
             await engine.submit(concurrency=Concurrency("erp", 1, OnConflict.REJECT))
 
+    @pytest.mark.parametrize("policy", [OnConflict.REJECT, OnConflict.JOIN, OnConflict.REPLACE])
+    async def test_p08_a_request_that_is_repeated_does_not_meet_its_own_task(
+        self, engine: Engine, policy: OnConflict
+    ):
+        wanted = Concurrency("erp", 1, policy)
+        first = await engine.submit(request_id="r1", concurrency=wanted)
+        again = await engine.submit(request_id="r1", concurrency=wanted)
+        await engine.runtime.stopping.carry_out()
+        assert (again.task.id, again.created) == (first.task.id, False)
+        assert await state(engine, first.task.id) is TaskState.QUEUED
+
     async def test_join_answers_with_the_holder(self, engine: Engine):
         holder = (await engine.submit(concurrency=Concurrency("erp", 1))).task
         joined = await engine.submit(concurrency=Concurrency("erp", 1, OnConflict.JOIN))

@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.faults.judging import Asked
 from tests.faults.report import Report
+from tests.faults.scenarios.cancels import cancels
 from tests.faults.scenarios.crowd import crowd, repeats
 from tests.faults.scenarios.failpoints import failpoints
 from tests.faults.scenarios.planted import planted
@@ -22,4 +23,5 @@ SCENARIOS: dict[str, Scenario] = {
     "crowd": crowd,
     "failpoints": failpoints,
     "planted": planted,
+    "cancels": cancels,
 }

@@ -265,3 +265,44 @@ class TestUnknownFields:
             page_of([b'{"key": "k", "first": 1, "second": 2}'], parser=parser).unknown for _ in range(16)
         ]
         assert frozenset({"first", "second"}) in found
+
+
+class TestEvolving:
+    def parsed(self, *pages: list[Any]) -> tuple[PageParser, list[Page]]:
+        parser = PageParser(None, evolve=True)
+        return parser, [page_of([json.dumps(one).encode() for one in page], parser=parser) for page in pages]
+
+    def test_new_fields_and_members_become_columns(self) -> None:
+        parser, pages = self.parsed(
+            [{"id": 1, "box": {"w": 1}}], [{"id": 2, "box": {"w": 2, "h": "x"}, "note": "n"}], [{"id": 3}]
+        )
+        assert parser.schema is not None
+        assert [f"{field.name}: {field.type}" for field in parser.schema] == [
+            "id: int64",
+            "box: struct<w: int64, h: string>",
+            "note: string",
+        ]
+        assert pages[1].rows is not None
+        assert pages[1].rows.to_pylist() == [{"id": 2, "box": {"w": 2, "h": "x"}, "note": "n"}]
+        assert [page.unknown for page in pages] == [frozenset()] * 3
+
+    def test_whole_numbers_widen_when_others_come(self) -> None:
+        parser, pages = self.parsed([{"n": 1}], [{"n": 2}, {"n": 2.5}])
+        assert parser.schema == pa.schema([("n", pa.float64())])
+        assert (pages[1].rejects, pages[1].records) == ((), 2)
+
+    def test_a_text_among_numbers_is_rejected_and_changes_nothing(self) -> None:
+        parser, pages = self.parsed([{"n": 1}], [{"n": "two"}, {"n": 3}])
+        assert parser.schema == pa.schema([("n", pa.int64())])
+        assert [reject.position for reject in pages[1].rejects] == [1]
+
+    def test_a_field_that_is_null_becomes_a_column_when_it_shows_what_it_is(self) -> None:
+        parser, pages = self.parsed([{"id": 1}], [{"id": 2, "late": None}], *([[{"id": 3, "late": 7}]] * 16))
+        assert parser.schema == pa.schema([("id", pa.int64()), ("late", pa.int64())])
+        assert pages[1].unknown == {"late"}
+
+    def test_without_leave_to_evolve_they_are_left_out(self) -> None:
+        parser = PageParser(pa.schema([("n", pa.int64())]))
+        page = page_of([b'{"n": 1.5, "new": 1}'], parser=parser)
+        assert (parser.schema, page.unknown) == (pa.schema([("n", pa.int64())]), {"new"})
+        assert len(page.rejects) == 1

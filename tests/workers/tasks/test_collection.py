@@ -189,3 +189,18 @@ class TestEnds:
         with pytest.raises(TaskFailure, match="results") as caught:
             await hands.attempt(await hands.start(await hands.collection(http_source.url)))
         assert caught.value.kind == "INVALID_INPUT"
+
+
+class TestSchema:
+    async def test_a_new_field_of_the_source_becomes_a_column_and_is_told(
+        self, hands: Hands, http_source: HttpSource
+    ):
+        collection = await hands.collection(http_source.url, SyncMode.APPEND, columns=[])
+        await hands.work(await hands.start(collection))
+        http_source.records[:] = [{"id": 1.5, "name": "half", "note": "new"}] * 12
+        run_id = await hands.start(collection)
+        output = await hands.work(run_id)
+        run = await hands.runtime.collecting.runs.get(hands.caller, run_id)
+        assert (output.records_written, output.records_quarantined) == (12, 0)
+        assert run.schema_changes == ("note is new: string", "id is now double, was int64")
+        assert len(await hands.ids(collection.dataset_id)) == 47

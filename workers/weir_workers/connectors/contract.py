@@ -55,6 +55,8 @@ class Wanted:
     """Name of a stream; empty where the connector has none."""
     schema: pa.Schema | None = None
     """The dataset's columns, once it has some; settings may name others."""
+    evolve: bool = False
+    """True: columns that the source has besides are wanted too, and numbers may widen."""
     cursor_field: str = ""
     cursor: CursorValue | None = None
     """Read what lies after it; None reads all."""
@@ -101,6 +103,16 @@ class Drift:
 Item: TypeAlias = Batch | Checkpoint | Reject | Drift
 
 
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """Rejected records, read once more."""
+
+    rows: pa.RecordBatch
+    """Those that fit now."""
+    misfits: Mapping[int, str]
+    """Why the others still don't, by their place among all."""
+
+
 class Connector(Protocol):
     """Reads one kind of source. Holds no state of a run: one object serves many."""
 
@@ -131,4 +143,8 @@ class Connector(Protocol):
         self, source: Source, wanted: Wanted, partition: Partition, position: Position | None = None
     ) -> AsyncGenerator[Item]:
         """Reads a part from a position on. Close the iterator to stop early."""
+        ...
+
+    def reread(self, wanted: Wanted, raws: Sequence[bytes]) -> Reread:
+        """Reads rejected records as they came, by the rules of today; blocking, without the source."""
         ...

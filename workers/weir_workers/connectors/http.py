@@ -11,16 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, ClassVar, TypeVar
 
+import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from weir_core.datasets.commits import Position
 from weir_workers import __version__
-from weir_workers.connectors.contract import Item, Partition, Source, SourceStream, Wanted
+from weir_workers.connectors.contract import Item, Partition, Reread, Source, SourceStream, Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.fetch import MAX_BODY, Answer, Fetcher, Sleep, Trust, open_session
 from weir_workers.connectors.http_reading import HttpReading
 from weir_workers.connectors.http_settings import HttpCollection, HttpConnection, PageNumbers
+from weir_workers.connectors.rereading import reread_json
 from weir_workers.connectors.retry import RetryPolicy
 
 _PARSERS = 2
@@ -35,7 +37,7 @@ class HttpConnector:
     name: ClassVar[str] = "http"
     description: ClassVar[str] = "JSON records from a REST API, by page numbers or next links"
     version: ClassVar[str] = __version__
-    modes: ClassVar[frozenset[str]] = frozenset({"FULL", "INCREMENTAL"})
+    modes: ClassVar[frozenset[str]] = frozenset({"FULL", "APPEND", "INCREMENTAL", "MERGE"})
     connection_settings: ClassVar[type[BaseModel]] = HttpConnection
     collection_settings: ClassVar[type[BaseModel]] = HttpCollection
     has_streams: ClassVar[bool] = False
@@ -88,6 +90,11 @@ class HttpConnector:
             async with aclosing(reading.items()) as items:
                 async for item in items:
                     yield item
+
+    def reread(self, wanted: Wanted, raws: Sequence[bytes]) -> Reread:
+        """Reads rejected records by the columns of today."""
+        schema = _collection(wanted).declared_schema() or wanted.schema
+        return reread_json(raws, schema or pa.schema([]))
 
     @asynccontextmanager
     async def _fetcher(

@@ -52,7 +52,8 @@ class HttpReading:
         self._position = position
         self._since: CursorValue | None = position.get("since", wanted.cursor)
         self._url = _first_url(connection, collection, self._since)
-        self._parser = PageParser(collection.declared_schema() or wanted.schema)
+        declared = collection.declared_schema()
+        self._parser = PageParser(declared or wanted.schema, evolve=wanted.evolve and declared is None)
         self._seen: int = position.get("seen", 0)
         self._told: Counts = fetcher.counts
         self._known: set[str] = set()

@@ -8,14 +8,24 @@ empty has no column, for a file can't hold it.
 
 from collections import Counter
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any, cast
 
 import pyarrow as pa
+
+from weir_core.datasets.evolution import widened
 
 MAX_COLUMNS = 2000
 _MAX_DEPTH = 16
 _MOST_RECORDS = 10_000
 _MOST_UNKNOWN = 100
+
+
+class Unknown(Enum):
+    """What becomes of a field that is null wherever it was looked at."""
+
+    TEXT = "text"
+    LEFT_OUT = "left out"
 
 
 class TooManyColumns(ValueError):
@@ -30,29 +40,46 @@ class TooManyColumns(ValueError):
 
 def infer_schema(records: list[Any]) -> pa.Schema | None:
     """The columns of records as parsed from JSON; None if there are no objects with fields."""
-    objects = [
-        cast("dict[str, Any]", record) for record in records[:_MOST_RECORDS] if isinstance(record, dict)
-    ]
-    fields = _fields(objects, 0)
+    fields = _fields(_objects(records), 0)
     if len(fields) > MAX_COLUMNS:
         raise TooManyColumns(len(fields))
     return pa.schema(fields) if fields else None
 
 
-def _fields(objects: Iterable[dict[str, Any]], depth: int) -> list[pa.Field]:
+def grown_schema(known: pa.Schema, records: list[Any]) -> pa.Schema:
+    """The columns with what records have besides: new fields, members of objects, wider numbers.
+
+    A field that is null throughout has no type yet, and is no column before it shows one.
+    """
+    shown = {field.name: field for field in _fields(_objects(records), 0, Unknown.LEFT_OUT)}
+    fields = [
+        field.with_type(widened(field.type, shown.pop(field.name).type) or field.type)
+        if field.name in shown
+        else field
+        for field in known
+    ]
+    room = max(0, MAX_COLUMNS - len(fields))
+    return pa.schema([*fields, *list(shown.values())[:room]])
+
+
+def _objects(records: list[Any]) -> list[dict[str, Any]]:
+    return [cast("dict[str, Any]", record) for record in records[:_MOST_RECORDS] if isinstance(record, dict)]
+
+
+def _fields(objects: Iterable[dict[str, Any]], depth: int, unknown: Unknown = Unknown.TEXT) -> list[pa.Field]:
     values: dict[str, list[Any]] = {}
     for record in objects:
         for name, value in record.items():
             values.setdefault(name, []).append(value)
     # A name with half a character in it can't be a column's.
-    found = ((name, _type(seen, depth)) for name, seen in values.items() if _shown(name) == name)
+    found = ((name, _type(seen, depth, unknown)) for name, seen in values.items() if _shown(name) == name)
     return [pa.field(name, kind) for name, kind in found if kind is not None]
 
 
-def _type(values: list[Any], depth: int) -> pa.DataType | None:
+def _type(values: list[Any], depth: int, unknown: Unknown) -> pa.DataType | None:
     present = [value for value in values if value is not None]
     if not present:
-        return pa.string()
+        return pa.string() if unknown is Unknown.TEXT else None
     kinds = Counter("number" if type(value) in {int, float} else type(value).__name__ for value in present)
     match kinds.most_common(1)[0][0]:
         case "bool":
@@ -60,18 +87,19 @@ def _type(values: list[Any], depth: int) -> pa.DataType | None:
         case "number":
             return _number([value for value in present if type(value) in {int, float}])
         case "list":
-            return _list(present, depth)
+            return _list(present, depth, unknown)
         case "dict":
-            members = _fields([_object(value) for value in present if isinstance(value, dict)], depth + 1)
+            found = [_object(value) for value in present if isinstance(value, dict)]
+            members = _fields(found, depth + 1, unknown)
             return pa.struct(members) if members and depth < _MAX_DEPTH else None
         case _:
             return pa.string()
 
 
-def _list(lists: list[Any], depth: int) -> pa.DataType | None:
+def _list(lists: list[Any], depth: int, unknown: Unknown) -> pa.DataType | None:
     if depth >= _MAX_DEPTH:
         return None
-    inner = _type(_flat(lists), depth + 1)
+    inner = _type(_flat(lists), depth + 1, unknown)
     return pa.list_(inner) if inner is not None else None
 
 

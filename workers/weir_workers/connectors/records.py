@@ -17,12 +17,15 @@ import pyarrow as pa
 from weir_core.datasets.commits import Reject
 from weir_workers.connectors.columns import Misfit, UnknownField, read_columns
 from weir_workers.connectors.envelope import Envelope, documents, slices
-from weir_workers.connectors.infer import infer_schema, unknown_fields
+from weir_workers.connectors.infer import grown_schema, infer_schema, unknown_fields
 from weir_workers.connectors.strict import Unfit, read_record
 
 # Below this many records one by one is cheaper than another halving.
 _FEW = 16
 _LOOK_EVERY = 16
+_FIRST_LOOKS = 3
+# A page is parsed anew as long as its columns grow, and no more often.
+_MOST_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,17 @@ class Page:
 
 
 class PageParser:
-    """Parses the pages of one run; takes the columns from the first page if none are given."""
+    """Parses the pages of one run; takes the columns from the first page if none are given.
 
-    def __init__(self, schema: pa.Schema | None) -> None:
+    One that evolves takes new fields and wider numbers over as they come; pages that are parsed at the
+    same time may have the columns of before.
+    """
+
+    def __init__(self, schema: pa.Schema | None, *, evolve: bool = False) -> None:
         self._schema = schema
+        self._evolve = evolve
         self._drifting = False
-        self._pages = 0
+        self._pages = self._misfits = 0
         self._lock = threading.Lock()
 
     @property
@@ -56,15 +64,21 @@ class PageParser:
         schema = self._columns(envelope)
         if schema is None:
             return _shapeless(envelope, number)
-        unknown = self._unknown(envelope, schema) if self._due() else frozenset[str]()
-        for refuse_unknown in (False,) if self._drifting or not envelope.strict else (True, False):
+        unknown = frozenset[str]()
+        if self._due():
+            schema, unknown = self._look(envelope, schema)
+        for _ in range(_MOST_TRIES):
+            refuse_unknown = envelope.strict and not self._drifting
             try:
                 rows = _whole(envelope, schema, refuse_unknown=refuse_unknown)
                 return Page(rows, (), rows.num_rows, unknown)
             except UnknownField:
-                unknown = self._unknown(envelope, schema)
+                schema, unknown = self._look(envelope, schema)
             except Misfit:
-                break
+                wider = self._grown(envelope, schema) if self._may_be_wider() else schema
+                if wider == schema:
+                    break
+                schema = wider
         return _one_by_one(envelope, schema, number, unknown)
 
     def _columns(self, envelope: Envelope) -> pa.Schema | None:
@@ -78,6 +92,26 @@ class PageParser:
         with self._lock:
             self._pages += 1
             return self._drifting and self._pages % _LOOK_EVERY == 0
+
+    def _look(self, envelope: Envelope, schema: pa.Schema) -> tuple[pa.Schema, frozenset[str]]:
+        """The columns with the page's new fields, where they may grow, and the fields that are none still."""
+        grown = self._grown(envelope, schema)
+        return grown, self._unknown(envelope, grown)
+
+    def _grown(self, envelope: Envelope, schema: pa.Schema) -> pa.Schema:
+        if not self._evolve:
+            return schema
+        records = documents(envelope.records)
+        with self._lock:
+            assert self._schema is not None
+            self._schema = grown_schema(self._schema, records)
+            return self._schema
+
+    def _may_be_wider(self) -> bool:
+        """A look costs as much as many pages: after the first few, one misfit of many is looked at."""
+        with self._lock:
+            self._misfits += 1
+            return self._evolve and (self._misfits <= _FIRST_LOOKS or self._misfits % _LOOK_EVERY == 0)
 
     def _unknown(self, envelope: Envelope, schema: pa.Schema) -> frozenset[str]:
         unknown = unknown_fields(documents(envelope.records), schema)

@@ -7,6 +7,7 @@ from weir_core.config import Settings
 from weir_core.runtime import Runtime
 from weir_workers.tasks.collection import collection_run
 from weir_workers.tasks.monitoring import monitor_source
+from weir_workers.tasks.quarantine import resolve_quarantine
 from weir_workers.tasks.retrying import retry_tasks
 
 
@@ -17,4 +18,4 @@ async def resources() -> AsyncGenerator[Runtime]:
         yield runtime
 
 
-__all__ = ["collection_run", "monitor_source", "resources", "retry_tasks"]
+__all__ = ["collection_run", "monitor_source", "resolve_quarantine", "resources", "retry_tasks"]

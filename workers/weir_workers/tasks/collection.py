@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field
 
 from weir.task import Context, Retry, TaskFailure, task
 from weir_core.collections.models import Plan, Run
-from weir_core.collections.runs import RUN_TASK
-from weir_core.datasets.segments import SchemaMismatch
+from weir_core.collections.runs import RUN_TASK, GuardStopped
+from weir_core.datasets.evolution import SchemaMismatch
 from weir_core.errors import NotFound
 from weir_core.runtime import Runtime
 from weir_workers.connectors.errors import SourceError
@@ -51,7 +51,7 @@ async def collection_run(_asked: CollectionRunInput, ctx: Context) -> Collection
     plan = await _begin(runtime, run_id, ctx)
     if not plan.finished:
         await _collect(runtime, plan, ctx)
-    run = await patiently(lambda: runtime.collecting.runs.finish(run_id, ctx.attempt))
+    run = await _finish(runtime, run_id, ctx)
     done = run.counters
     summary = f"done: {done.records_written:,} records in {done.segments} segments"
     ctx.log.info(summary)
@@ -61,6 +61,8 @@ async def collection_run(_asked: CollectionRunInput, ctx: Context) -> Collection
 async def _begin(runtime: Runtime, run_id: UUID, ctx: Context) -> Plan:
     try:
         plan = await patiently(lambda: runtime.collecting.runs.begin(run_id, ctx.attempt))
+    except ValueError as error:
+        raise TaskFailure("INVALID_INPUT", str(error), code="lag") from error
     except NotFound as error:
         raise TaskFailure(
             "INVALID_INPUT",
@@ -74,6 +76,21 @@ async def _begin(runtime: Runtime, run_id: UUID, ctx: Context) -> Plan:
         place = f"goes on after segment {plan.counters.segments}"
         ctx.log.info(place if page is None else f"{place}, page {page}")
     return plan
+
+
+async def _finish(runtime: Runtime, run_id: UUID, ctx: Context) -> Run:
+    collecting = runtime.collecting
+
+    async def settle_and_finish() -> Run:
+        # Asked anew: the run may have brought the columns.
+        plan = await collecting.runs.begin(run_id, ctx.attempt)
+        settled = None if plan.finished else await collecting.datasets.settle_run(plan)
+        return await collecting.runs.finish(run_id, ctx.attempt, settled)
+
+    try:
+        return await patiently(settle_and_finish)
+    except GuardStopped as stopped:
+        raise TaskFailure("GUARD", f"a guard stopped the run: {stopped}", code="guard") from stopped
 
 
 async def _collect(runtime: Runtime, plan: Plan, ctx: Context) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from weir.task import Context
-from weir_core.collections.models import Plan
-from weir_core.datasets.commits import Commit, Counts, Position, Reject
+from weir_core.collections.models import Counters, Plan
+from weir_core.datasets.commits import Commit, Counts, Position, Reject, Settled
+from weir_core.datasets.evolution import SchemaMismatch, SchemaPolicy
 from weir_core.datasets.segments import Limits, SegmentNames, SegmentWriter
 from weir_core.datasets.service import arrow_schema
 from weir_core.runtime import Runtime
@@ -52,8 +53,11 @@ class CollectionLoop:
             plan.collection_settings,
             stream=plan.stream,
             schema=columns,
+            evolve=plan.schema_policy is SchemaPolicy.EVOLVE,
             cursor_field=plan.cursor_field,
             cursor=plan.cursor,
+            inclusive=plan.inclusive,
+            until=plan.span.end if plan.span else None,
         )
         self._writer = SegmentWriter(
             runtime.collecting.store,
@@ -61,6 +65,9 @@ class CollectionLoop:
             schema=columns if plan.columns_fixed else None,
             cursor_field=plan.cursor_field,
             cursor=plan.reached,
+            key_fields=plan.key_fields,
+            count_nulls=plan.count_nulls,
+            policy=plan.schema_policy,
             limits=Limits(rows=runtime.settings.segment_rows),
         )
 
@@ -121,19 +128,30 @@ class CollectionLoop:
                 self._note(item.counts, item.position)
                 await self._commit(await self._writer.advance(_placed(partition, item), item.counts))
             case Reject():
+                self._refuse_strictly(f"a record does not fit: {item.reason}")
                 self._seen.rejects += 1
                 self._writer.reject(item)
             case Drift():
+                self._refuse_strictly(f"the source has more fields: {', '.join(item.fields)}")
                 text = f"left out: the dataset has no column for {', '.join(item.fields)}"
                 self._ctx.log.warning(text)
+
+    def _refuse_strictly(self, what: str) -> None:
+        if self._plan.schema_policy is SchemaPolicy.STRICT:
+            raise SchemaMismatch(f"{what}; the schema policy is STRICT")
 
     async def _commit(self, commit: Commit | None) -> None:
         if commit is None:
             return
         number = self._commits + 1
         plan, datasets = self._plan, self._runtime.collecting.datasets
+
+        async def send() -> Counters:
+            settled = await self._settled(commit)
+            return await datasets.commit(plan.run_id, plan.attempt, number, replace(commit, settled=settled))
+
         # A commit that got through and whose answer was lost is not done twice.
-        self._committed = await patiently(lambda: datasets.commit(plan.run_id, plan.attempt, number, commit))
+        self._committed = await patiently(send)
         self._commits = number
         self._seen = replace(self._seen, counts=self._seen.counts - commit.counts, rejects=0)
         if commit.segment is not None:
@@ -141,6 +159,12 @@ class CollectionLoop:
             text = f"segment {number} committed: {rows:,} records{self._page()}"
             self._ctx.log.info(text)
         self._tell()
+
+    async def _settled(self, commit: Commit) -> Settled | None:
+        plan, segment = self._plan, commit.segment
+        if segment is None or plan.staged or not plan.key_fields:
+            return None
+        return await self._runtime.collecting.datasets.settle_segment(plan.dataset_id, plan.rules, segment)
 
     def _note(self, counts: Counts, position: Position) -> None:
         counted = self._seen.counts + counts
