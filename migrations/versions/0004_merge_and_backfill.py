@@ -48,7 +48,17 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("schema_policy", sa.Integer(), server_default=sa.text("0"), nullable=False)
         )
+        batch_op.add_column(
+            sa.Column("revision", sa.BigInteger(), server_default=sa.text("1"), nullable=False)
+        )
         batch_op.add_column(sa.Column("backfill_run_id", columns.Uuid(), nullable=True))
+        batch_op.add_column(sa.Column("update_time", columns.Micros(), nullable=True))
+
+    with op.batch_alter_table("connection", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("update_time", columns.Micros(), nullable=True))
+
+    with op.batch_alter_table("dataset", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_dataset_is_delete"), ["is_delete"], unique=False)
 
     with op.batch_alter_table("run", schema=None) as batch_op:
         batch_op.add_column(sa.Column("staged", sa.Boolean(), nullable=True))
@@ -72,8 +82,16 @@ def downgrade() -> None:
         batch_op.drop_column("span")
         batch_op.drop_column("staged")
 
+    with op.batch_alter_table("dataset", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_dataset_is_delete"))
+
+    with op.batch_alter_table("connection", schema=None) as batch_op:
+        batch_op.drop_column("update_time")
+
     with op.batch_alter_table("collection", schema=None) as batch_op:
+        batch_op.drop_column("update_time")
         batch_op.drop_column("backfill_run_id")
+        batch_op.drop_column("revision")
         batch_op.drop_column("schema_policy")
         batch_op.drop_column("guards")
         batch_op.drop_column("lag")

@@ -40,6 +40,22 @@ LIST_CONNECTIONS = Method(
     repeatable=True,
     anonymous=False,
 )
+UPDATE_CONNECTION = Method(
+    "/weir.v1.CollectionService/UpdateConnection",
+    collection_service_pb2.UpdateConnectionRequest,
+    collection_service_pb2.UpdateConnectionResponse,
+    timeout=10.0,
+    repeatable=False,
+    anonymous=False,
+)
+DELETE_CONNECTION = Method(
+    "/weir.v1.CollectionService/DeleteConnection",
+    collection_service_pb2.DeleteConnectionRequest,
+    collection_service_pb2.DeleteConnectionResponse,
+    timeout=10.0,
+    repeatable=False,
+    anonymous=False,
+)
 CREATE_COLLECTION = Method(
     "/weir.v1.CollectionService/CreateCollection",
     collection_service_pb2.CreateCollectionRequest,
@@ -60,6 +76,30 @@ LIST_COLLECTIONS = Method(
     "/weir.v1.CollectionService/ListCollections",
     collection_service_pb2.ListCollectionsRequest,
     collection_service_pb2.ListCollectionsResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+UPDATE_COLLECTION = Method(
+    "/weir.v1.CollectionService/UpdateCollection",
+    collection_service_pb2.UpdateCollectionRequest,
+    collection_service_pb2.UpdateCollectionResponse,
+    timeout=10.0,
+    repeatable=False,
+    anonymous=False,
+)
+DELETE_COLLECTION = Method(
+    "/weir.v1.CollectionService/DeleteCollection",
+    collection_service_pb2.DeleteCollectionRequest,
+    collection_service_pb2.DeleteCollectionResponse,
+    timeout=10.0,
+    repeatable=False,
+    anonymous=False,
+)
+SET_CURSOR = Method(
+    "/weir.v1.CollectionService/SetCursor",
+    collection_service_pb2.SetCursorRequest,
+    collection_service_pb2.SetCursorResponse,
     timeout=10.0,
     repeatable=True,
     anonymous=False,
@@ -102,6 +142,14 @@ LIST_DATASETS = Method(
     collection_service_pb2.ListDatasetsResponse,
     timeout=10.0,
     repeatable=True,
+    anonymous=False,
+)
+DELETE_DATASET = Method(
+    "/weir.v1.CollectionService/DeleteDataset",
+    collection_service_pb2.DeleteDatasetRequest,
+    collection_service_pb2.DeleteDatasetResponse,
+    timeout=10.0,
+    repeatable=False,
     anonymous=False,
 )
 READ_RECORDS = Method(

@@ -18,6 +18,9 @@ from weir.errors import InvalidValue
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 StructLike = Mapping[str, Any] | BaseModel | Struct | None
 
+ValueLike = str | int | float | Value | None
+"""A number or text; whole numbers beyond 2^53 travel as text. None: not given; Value(null_value=0): null."""
+
 SAFE_INTEGER = 2**53
 MAX_DEPTH = 32
 
@@ -45,6 +48,17 @@ def to_struct(value: StructLike, path: str = "input") -> Struct | None:
     made = Struct()
     made.update(_mapping(fields, path, 1))
     return made
+
+
+def to_value(value: ValueLike, path: str) -> Value | None:
+    """The number or text as a Value; InvalidValue for what is neither."""
+    if value is None or isinstance(value, Value):
+        return value
+    if isinstance(value, str):
+        return Value(string_value=value)
+    if not math.isfinite(value):
+        raise InvalidValue(path, f"{value} is no number that JSON has")
+    return Value(number_value=value) if abs(value) <= SAFE_INTEGER else Value(string_value=str(value))
 
 
 def from_struct(value: Struct) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from weir.aio.caller import AsyncCaller
 from weir.aio.pages import AsyncPages, fetcher
 from weir.aio.stream import AsyncStream
 from weir.deadline import Timeout
+from weir.masks import MaskLike, to_mask
 from weir.method import fresh_id
 from weir.times import DurationLike, to_duration
 from weir.v1 import (
     collection_pb2,
     collection_service_pb2,
 )
-from weir.values import StructLike, to_struct
+from weir.values import StructLike, ValueLike, to_struct, to_value
 
 
 class AsyncCollectionClient:
@@ -113,6 +114,40 @@ class AsyncCollectionClient:
         fetch = fetcher(self._caller, methods.LIST_CONNECTIONS, request, timeout)
         return AsyncPages(fetch, page_token, lambda page: page.connections)
 
+    async def update_connection(
+        self,
+        *,
+        connection: collection_pb2.Connection | None = None,
+        update_mask: MaskLike = None,
+        timeout: Timeout = None,
+    ) -> collection_service_pb2.UpdateConnectionResponse:
+        """Changes a connection; also rotates secrets, all of them or one (`secrets` or `secrets.KEY` in
+        the mask; a key that is not given is removed). A run takes what is new at its next attempt.
+
+        Args:
+            connection: `id` says which; `etag`, if set, must be current. Checked as a whole after the
+                change is applied.
+            update_mask: What to change.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.UpdateConnectionRequest(
+            connection=connection, update_mask=to_mask(update_mask, "update_mask")
+        )
+        return await self._caller.unary(methods.UPDATE_CONNECTION, request, timeout)
+
+    async def delete_connection(
+        self, connection_id: str, *, etag: str = "", timeout: Timeout = None
+    ) -> collection_service_pb2.DeleteConnectionResponse:
+        """Deletes a connection that no collection uses.
+
+        Args:
+            connection_id: Which one.
+            etag: If set, must be current.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.DeleteConnectionRequest(connection_id=connection_id, etag=etag)
+        return await self._caller.unary(methods.DELETE_CONNECTION, request, timeout)
+
     async def create_collection(
         self,
         *,
@@ -210,6 +245,64 @@ class AsyncCollectionClient:
         fetch = fetcher(self._caller, methods.LIST_COLLECTIONS, request, timeout)
         return AsyncPages(fetch, page_token, lambda page: page.collections)
 
+    async def update_collection(
+        self,
+        *,
+        collection: collection_pb2.Collection | None = None,
+        update_mask: MaskLike = None,
+        timeout: Timeout = None,
+    ) -> collection_service_pb2.UpdateCollectionResponse:
+        """Changes a collection. A run takes what is new at its next attempt. Another cursor field is
+        refused while a cursor is set.
+
+        Args:
+            collection: `id` says which; `etag`, if set, must be current. Checked as a whole after the
+                change is applied.
+            update_mask: What to change.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.UpdateCollectionRequest(
+            collection=collection, update_mask=to_mask(update_mask, "update_mask")
+        )
+        return await self._caller.unary(methods.UPDATE_COLLECTION, request, timeout)
+
+    async def delete_collection(
+        self, collection_id: str, *, etag: str = "", timeout: Timeout = None
+    ) -> collection_service_pb2.DeleteCollectionResponse:
+        """Deletes a collection. Its dataset stays.
+
+        Args:
+            collection_id: Which one.
+            etag: If set, must be current.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.DeleteCollectionRequest(collection_id=collection_id, etag=etag)
+        return await self._caller.unary(methods.DELETE_COLLECTION, request, timeout)
+
+    async def set_cursor(
+        self,
+        collection_id: str,
+        *,
+        cursor: ValueLike = None,
+        expected_cursor: ValueLike = None,
+        timeout: Timeout = None,
+    ) -> collection_service_pb2.SetCursorResponse:
+        """Sets the cursor by hand: back to the start, or to a value. STATE_CONFLICT while a run goes on.
+
+        Args:
+            collection_id: The collection; must have no run in progress.
+            cursor: New cursor. Unset: none, the next run starts at the beginning.
+            expected_cursor: Cursor that the caller takes for the current one; null: none. Where another
+                is set, and not the new one already: ABORTED. Unset: not checked.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.SetCursorRequest(
+            collection_id=collection_id,
+            cursor=to_value(cursor, "cursor"),
+            expected_cursor=to_value(expected_cursor, "expected_cursor"),
+        )
+        return await self._caller.unary(methods.SET_CURSOR, request, timeout)
+
     async def run_collection(
         self,
         collection_id: str,
@@ -298,6 +391,19 @@ class AsyncCollectionClient:
 
         fetch = fetcher(self._caller, methods.LIST_DATASETS, request, timeout)
         return AsyncPages(fetch, page_token, lambda page: page.datasets)
+
+    async def delete_dataset(
+        self, dataset_id: str, *, etag: str = "", timeout: Timeout = None
+    ) -> collection_service_pb2.DeleteDatasetResponse:
+        """Deletes a dataset and its records. IN_USE while a collection writes it.
+
+        Args:
+            dataset_id: Which one.
+            etag: If set, must be current.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.DeleteDatasetRequest(dataset_id=dataset_id, etag=etag)
+        return await self._caller.unary(methods.DELETE_DATASET, request, timeout)
 
     def read_records_stream(
         self,

@@ -185,7 +185,9 @@ class Connection(_message.Message):
     ALLOW_PRIVATE_ADDRESSES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id (UUID). Output only."""
     project: _builtins.str
@@ -202,6 +204,8 @@ class Connection(_message.Message):
     """Number of the version of settings and secrets; runs say which one they used.
     Output only.
     """
+    etag: _builtins.str
+    """Version for updates. Output only."""
     @_builtins.property
     def settings(self) -> _struct_pb2.Struct:
         """Fits the connector's `connection_schema`. No secrets."""
@@ -222,6 +226,10 @@ class Connection(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created. Output only."""
 
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last changed. Output only."""
+
     def __init__(
         self,
         *,
@@ -235,11 +243,13 @@ class Connection(_message.Message):
         allow_private_addresses: _builtins.bool | None = ...,
         revision: _builtins.int | None = ...,
         creator: _common_pb2.Principal | None = ...,
+        etag: _builtins.str | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "settings", b"settings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private_addresses", b"allow_private_addresses", "connector", b"connector", "create_time", b"create_time", "creator", b"creator", "id", b"id", "name", b"name", "project", b"project", "revision", b"revision", "secret_names", b"secret_names", "secrets", b"secrets", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private_addresses", b"allow_private_addresses", "connector", b"connector", "create_time", b"create_time", "creator", b"creator", "etag", b"etag", "id", b"id", "name", b"name", "project", b"project", "revision", b"revision", "secret_names", b"secret_names", "secrets", b"secrets", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,7 +278,9 @@ class Collection(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     LAST_RUN_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id (UUID). Output only."""
     project: _builtins.str
@@ -295,6 +307,8 @@ class Collection(_message.Message):
     """
     schema_policy: Global___SchemaPolicy.ValueType
     """What happens when the source's columns change."""
+    etag: _builtins.str
+    """Version for updates. Output only."""
     @_builtins.property
     def settings(self) -> _struct_pb2.Struct:
         """Fits the connector's `collection_schema`."""
@@ -334,6 +348,10 @@ class Collection(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created. Output only."""
 
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last changed. Output only."""
+
     def __init__(
         self,
         *,
@@ -354,11 +372,13 @@ class Collection(_message.Message):
         cursor: _struct_pb2.Value | None = ...,
         last_run: Global___Run | None = ...,
         creator: _common_pb2.Principal | None = ...,
+        etag: _builtins.str | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "cursor", b"cursor", "lag", b"lag", "last_run", b"last_run", "settings", b"settings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "cursor", b"cursor", "lag", b"lag", "last_run", b"last_run", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "create_time", b"create_time", "creator", b"creator", "cursor", b"cursor", "cursor_field", b"cursor_field", "dataset", b"dataset", "deleted_field", b"deleted_field", "guards", b"guards", "id", b"id", "key_fields", b"key_fields", "lag", b"lag", "last_run", b"last_run", "mode", b"mode", "name", b"name", "project", b"project", "schema_policy", b"schema_policy", "settings", b"settings", "stream", b"stream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "create_time", b"create_time", "creator", b"creator", "cursor", b"cursor", "cursor_field", b"cursor_field", "dataset", b"dataset", "deleted_field", b"deleted_field", "etag", b"etag", "guards", b"guards", "id", b"id", "key_fields", b"key_fields", "lag", b"lag", "last_run", b"last_run", "mode", b"mode", "name", b"name", "project", b"project", "schema_policy", b"schema_policy", "settings", b"settings", "stream", b"stream", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -680,6 +700,7 @@ class Dataset(_message.Message):
     SEGMENT_COUNT_FIELD_NUMBER: _builtins.int
     QUARANTINE_COUNT_FIELD_NUMBER: _builtins.int
     COMMIT_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id (UUID)."""
     project: _builtins.str
@@ -702,6 +723,8 @@ class Dataset(_message.Message):
     """Segments now."""
     quarantine_count: _builtins.int
     """Records in quarantine."""
+    etag: _builtins.str
+    """Version for DeleteDataset."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Column]:
         """Columns, in order. Full on Get, unset in lists."""
@@ -725,10 +748,11 @@ class Dataset(_message.Message):
         segment_count: _builtins.int | None = ...,
         quarantine_count: _builtins.int | None = ...,
         commit_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["commit_time", b"commit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_id", b"collection_id", "columns", b"columns", "commit_time", b"commit_time", "id", b"id", "name", b"name", "project", b"project", "quarantine_count", b"quarantine_count", "record_count", b"record_count", "schema_version", b"schema_version", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_id", b"collection_id", "columns", b"columns", "commit_time", b"commit_time", "etag", b"etag", "id", b"id", "name", b"name", "project", b"project", "quarantine_count", b"quarantine_count", "record_count", b"record_count", "schema_version", b"schema_version", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

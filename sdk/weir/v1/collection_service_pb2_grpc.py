@@ -55,6 +55,16 @@ class CollectionServiceStub:
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.ListConnectionsRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_collection__service__pb2.ListConnectionsResponse.FromString,
                 _registered_method=True)
+        self.UpdateConnection = channel.unary_unary(
+                '/weir.v1.CollectionService/UpdateConnection',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.UpdateConnectionRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.UpdateConnectionResponse.FromString,
+                _registered_method=True)
+        self.DeleteConnection = channel.unary_unary(
+                '/weir.v1.CollectionService/DeleteConnection',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.DeleteConnectionRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.DeleteConnectionResponse.FromString,
+                _registered_method=True)
         self.CreateCollection = channel.unary_unary(
                 '/weir.v1.CollectionService/CreateCollection',
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.CreateCollectionRequest.SerializeToString,
@@ -69,6 +79,21 @@ class CollectionServiceStub:
                 '/weir.v1.CollectionService/ListCollections',
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.ListCollectionsRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_collection__service__pb2.ListCollectionsResponse.FromString,
+                _registered_method=True)
+        self.UpdateCollection = channel.unary_unary(
+                '/weir.v1.CollectionService/UpdateCollection',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.UpdateCollectionRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.UpdateCollectionResponse.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/weir.v1.CollectionService/DeleteCollection',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.DeleteCollectionResponse.FromString,
+                _registered_method=True)
+        self.SetCursor = channel.unary_unary(
+                '/weir.v1.CollectionService/SetCursor',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.SetCursorRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.SetCursorResponse.FromString,
                 _registered_method=True)
         self.RunCollection = channel.unary_unary(
                 '/weir.v1.CollectionService/RunCollection',
@@ -94,6 +119,11 @@ class CollectionServiceStub:
                 '/weir.v1.CollectionService/ListDatasets',
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.ListDatasetsRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_collection__service__pb2.ListDatasetsResponse.FromString,
+                _registered_method=True)
+        self.DeleteDataset = channel.unary_unary(
+                '/weir.v1.CollectionService/DeleteDataset',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.DeleteDatasetRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.DeleteDatasetResponse.FromString,
                 _registered_method=True)
         self.ReadRecords = channel.unary_stream(
                 '/weir.v1.CollectionService/ReadRecords',
@@ -149,6 +179,22 @@ class CollectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateConnection(self, request, context):
+        """Changes a connection; also rotates secrets, all of them or one (`secrets` or
+        `secrets.KEY` in the mask; a key that is not given is removed). A run takes
+        what is new at its next attempt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteConnection(self, request, context):
+        """Deletes a connection that no collection uses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateCollection(self, request, context):
         """Creates a collection, and its dataset where that does not exist.
         """
@@ -165,6 +211,29 @@ class CollectionServiceServicer:
 
     def ListCollections(self, request, context):
         """Lists collections by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCollection(self, request, context):
+        """Changes a collection. A run takes what is new at its next attempt. Another
+        cursor field is refused while a cursor is set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Deletes a collection. Its dataset stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetCursor(self, request, context):
+        """Sets the cursor by hand: back to the start, or to a value. STATE_CONFLICT
+        while a run goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,6 +271,13 @@ class CollectionServiceServicer:
 
     def ListDatasets(self, request, context):
         """Lists datasets by name, without schemas.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteDataset(self, request, context):
+        """Deletes a dataset and its records. IN_USE while a collection writes it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -259,6 +335,16 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.ListConnectionsRequest.FromString,
                     response_serializer=weir_dot_v1_dot_collection__service__pb2.ListConnectionsResponse.SerializeToString,
             ),
+            'UpdateConnection': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateConnection,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.UpdateConnectionRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.UpdateConnectionResponse.SerializeToString,
+            ),
+            'DeleteConnection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteConnection,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.DeleteConnectionRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.DeleteConnectionResponse.SerializeToString,
+            ),
             'CreateCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCollection,
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.CreateCollectionRequest.FromString,
@@ -273,6 +359,21 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.ListCollections,
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.ListCollectionsRequest.FromString,
                     response_serializer=weir_dot_v1_dot_collection__service__pb2.ListCollectionsResponse.SerializeToString,
+            ),
+            'UpdateCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCollection,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.UpdateCollectionRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.UpdateCollectionResponse.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.DeleteCollectionResponse.SerializeToString,
+            ),
+            'SetCursor': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCursor,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.SetCursorRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.SetCursorResponse.SerializeToString,
             ),
             'RunCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.RunCollection,
@@ -298,6 +399,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.ListDatasets,
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.ListDatasetsRequest.FromString,
                     response_serializer=weir_dot_v1_dot_collection__service__pb2.ListDatasetsResponse.SerializeToString,
+            ),
+            'DeleteDataset': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteDataset,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.DeleteDatasetRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.DeleteDatasetResponse.SerializeToString,
             ),
             'ReadRecords': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadRecords,
@@ -440,6 +546,60 @@ class CollectionService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateConnection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/UpdateConnection',
+            weir_dot_v1_dot_collection__service__pb2.UpdateConnectionRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.UpdateConnectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteConnection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/DeleteConnection',
+            weir_dot_v1_dot_collection__service__pb2.DeleteConnectionRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.DeleteConnectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateCollection(request,
             target,
             options=(),
@@ -510,6 +670,87 @@ class CollectionService:
             '/weir.v1.CollectionService/ListCollections',
             weir_dot_v1_dot_collection__service__pb2.ListCollectionsRequest.SerializeToString,
             weir_dot_v1_dot_collection__service__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/UpdateCollection',
+            weir_dot_v1_dot_collection__service__pb2.UpdateCollectionRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.UpdateCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/DeleteCollection',
+            weir_dot_v1_dot_collection__service__pb2.DeleteCollectionRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.DeleteCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCursor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/SetCursor',
+            weir_dot_v1_dot_collection__service__pb2.SetCursorRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.SetCursorResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -645,6 +886,33 @@ class CollectionService:
             '/weir.v1.CollectionService/ListDatasets',
             weir_dot_v1_dot_collection__service__pb2.ListDatasetsRequest.SerializeToString,
             weir_dot_v1_dot_collection__service__pb2.ListDatasetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/DeleteDataset',
+            weir_dot_v1_dot_collection__service__pb2.DeleteDatasetRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.DeleteDatasetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,12 +41,29 @@ class CollectionServiceStub:
     """Gets a connection, without its secrets."""
     ListConnections: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListConnectionsRequest, _collection_service_pb2.ListConnectionsResponse]
     """Lists connections by name."""
+    UpdateConnection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateConnectionRequest, _collection_service_pb2.UpdateConnectionResponse]
+    """Changes a connection; also rotates secrets, all of them or one (`secrets` or
+    `secrets.KEY` in the mask; a key that is not given is removed). A run takes
+    what is new at its next attempt.
+    """
+    DeleteConnection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteConnectionRequest, _collection_service_pb2.DeleteConnectionResponse]
+    """Deletes a connection that no collection uses."""
     CreateCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.CreateCollectionRequest, _collection_service_pb2.CreateCollectionResponse]
     """Creates a collection, and its dataset where that does not exist."""
     GetCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.GetCollectionRequest, _collection_service_pb2.GetCollectionResponse]
     """Gets a collection with its cursor."""
     ListCollections: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]
     """Lists collections by name."""
+    UpdateCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateCollectionRequest, _collection_service_pb2.UpdateCollectionResponse]
+    """Changes a collection. A run takes what is new at its next attempt. Another
+    cursor field is refused while a cursor is set.
+    """
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteCollectionRequest, _collection_service_pb2.DeleteCollectionResponse]
+    """Deletes a collection. Its dataset stays."""
+    SetCursor: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.SetCursorRequest, _collection_service_pb2.SetCursorResponse]
+    """Sets the cursor by hand: back to the start, or to a value. STATE_CONFLICT
+    while a run goes on.
+    """
     RunCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]
     """Starts a run: from the cursor on, over everything, or over a span of the
     past. One run of a collection goes at a time, and one backfill beside it.
@@ -61,6 +78,8 @@ class CollectionServiceStub:
     """Gets a dataset with its schema."""
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListDatasetsRequest, _collection_service_pb2.ListDatasetsResponse]
     """Lists datasets by name, without schemas."""
+    DeleteDataset: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteDatasetRequest, _collection_service_pb2.DeleteDatasetResponse]
+    """Deletes a dataset and its records. IN_USE while a collection writes it."""
     ReadRecords: _grpc.UnaryStreamMultiCallable[_collection_service_pb2.ReadRecordsRequest, _collection_service_pb2.ReadRecordsResponse]
     """Reads records as rows, from one version of the dataset throughout."""
     ReadArrow: _grpc.UnaryStreamMultiCallable[_collection_service_pb2.ReadArrowRequest, _collection_service_pb2.ReadArrowResponse]
@@ -85,12 +104,29 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     """Gets a connection, without its secrets."""
     ListConnections: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListConnectionsRequest, _collection_service_pb2.ListConnectionsResponse]  # type: ignore[assignment]
     """Lists connections by name."""
+    UpdateConnection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateConnectionRequest, _collection_service_pb2.UpdateConnectionResponse]  # type: ignore[assignment]
+    """Changes a connection; also rotates secrets, all of them or one (`secrets` or
+    `secrets.KEY` in the mask; a key that is not given is removed). A run takes
+    what is new at its next attempt.
+    """
+    DeleteConnection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteConnectionRequest, _collection_service_pb2.DeleteConnectionResponse]  # type: ignore[assignment]
+    """Deletes a connection that no collection uses."""
     CreateCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.CreateCollectionRequest, _collection_service_pb2.CreateCollectionResponse]  # type: ignore[assignment]
     """Creates a collection, and its dataset where that does not exist."""
     GetCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.GetCollectionRequest, _collection_service_pb2.GetCollectionResponse]  # type: ignore[assignment]
     """Gets a collection with its cursor."""
     ListCollections: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists collections by name."""
+    UpdateCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.UpdateCollectionRequest, _collection_service_pb2.UpdateCollectionResponse]  # type: ignore[assignment]
+    """Changes a collection. A run takes what is new at its next attempt. Another
+    cursor field is refused while a cursor is set.
+    """
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteCollectionRequest, _collection_service_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
+    """Deletes a collection. Its dataset stays."""
+    SetCursor: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.SetCursorRequest, _collection_service_pb2.SetCursorResponse]  # type: ignore[assignment]
+    """Sets the cursor by hand: back to the start, or to a value. STATE_CONFLICT
+    while a run goes on.
+    """
     RunCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]  # type: ignore[assignment]
     """Starts a run: from the cursor on, over everything, or over a span of the
     past. One run of a collection goes at a time, and one backfill beside it.
@@ -105,6 +141,8 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     """Gets a dataset with its schema."""
     ListDatasets: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListDatasetsRequest, _collection_service_pb2.ListDatasetsResponse]  # type: ignore[assignment]
     """Lists datasets by name, without schemas."""
+    DeleteDataset: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteDatasetRequest, _collection_service_pb2.DeleteDatasetResponse]  # type: ignore[assignment]
+    """Deletes a dataset and its records. IN_USE while a collection writes it."""
     ReadRecords: _aio.UnaryStreamMultiCallable[_collection_service_pb2.ReadRecordsRequest, _collection_service_pb2.ReadRecordsResponse]  # type: ignore[assignment]
     """Reads records as rows, from one version of the dataset throughout."""
     ReadArrow: _aio.UnaryStreamMultiCallable[_collection_service_pb2.ReadArrowRequest, _collection_service_pb2.ReadArrowResponse]  # type: ignore[assignment]
@@ -152,6 +190,25 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists connections by name."""
 
     @_abc_1.abstractmethod
+    def UpdateConnection(
+        self,
+        request: _collection_service_pb2.UpdateConnectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.UpdateConnectionResponse, _abc.Awaitable[_collection_service_pb2.UpdateConnectionResponse]]:
+        """Changes a connection; also rotates secrets, all of them or one (`secrets` or
+        `secrets.KEY` in the mask; a key that is not given is removed). A run takes
+        what is new at its next attempt.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteConnection(
+        self,
+        request: _collection_service_pb2.DeleteConnectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.DeleteConnectionResponse, _abc.Awaitable[_collection_service_pb2.DeleteConnectionResponse]]:
+        """Deletes a connection that no collection uses."""
+
+    @_abc_1.abstractmethod
     def CreateCollection(
         self,
         request: _collection_service_pb2.CreateCollectionRequest,
@@ -174,6 +231,34 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.ListCollectionsResponse, _abc.Awaitable[_collection_service_pb2.ListCollectionsResponse]]:
         """Lists collections by name."""
+
+    @_abc_1.abstractmethod
+    def UpdateCollection(
+        self,
+        request: _collection_service_pb2.UpdateCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.UpdateCollectionResponse, _abc.Awaitable[_collection_service_pb2.UpdateCollectionResponse]]:
+        """Changes a collection. A run takes what is new at its next attempt. Another
+        cursor field is refused while a cursor is set.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _collection_service_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.DeleteCollectionResponse, _abc.Awaitable[_collection_service_pb2.DeleteCollectionResponse]]:
+        """Deletes a collection. Its dataset stays."""
+
+    @_abc_1.abstractmethod
+    def SetCursor(
+        self,
+        request: _collection_service_pb2.SetCursorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.SetCursorResponse, _abc.Awaitable[_collection_service_pb2.SetCursorResponse]]:
+        """Sets the cursor by hand: back to the start, or to a value. STATE_CONFLICT
+        while a run goes on.
+        """
 
     @_abc_1.abstractmethod
     def RunCollection(
@@ -218,6 +303,14 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.ListDatasetsResponse, _abc.Awaitable[_collection_service_pb2.ListDatasetsResponse]]:
         """Lists datasets by name, without schemas."""
+
+    @_abc_1.abstractmethod
+    def DeleteDataset(
+        self,
+        request: _collection_service_pb2.DeleteDatasetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.DeleteDatasetResponse, _abc.Awaitable[_collection_service_pb2.DeleteDatasetResponse]]:
+        """Deletes a dataset and its records. IN_USE while a collection writes it."""
 
     @_abc_1.abstractmethod
     def ReadRecords(

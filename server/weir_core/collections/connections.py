@@ -2,19 +2,35 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository
-from weir_core.collections.models import Connection, Connector, NewConnection, connection, connector
+from weir_core.collections.models import (
+    Connection,
+    ConnectionChange,
+    Connector,
+    NewConnection,
+    connection,
+    connector,
+)
 from weir_core.collections.settings import check_connection
 from weir_core.db import Database
-from weir_core.errors import InvalidArgument, NameTaken, NotFound, PermissionMissing
+from weir_core.errors import (
+    Conflict,
+    EtagMismatch,
+    InUse,
+    InvalidArgument,
+    NameTaken,
+    NotFound,
+    PermissionMissing,
+)
 from weir_core.filtering import Filterable, parse, to_sql
 from weir_core.idempotency import RequestKey, request_key
 from weir_core.ids import new_id
@@ -24,6 +40,7 @@ from weir_core.secrets import SecretBox
 from weir_core.users.permissions import DEFAULT_PROJECT
 from weir_core.users.projects import Projects
 
+_TRIES: Final = 5
 CONNECTOR_FILTERS: Final = {"name": Filterable(connector.c.name)}
 CONNECTION_FILTERS: Final = {
     "project": Filterable(connection.c.project),
@@ -73,9 +90,7 @@ class ConnectionService:
             return made
         await self._check_connection(new)
         connection_id = new_id()
-        sealed = None
-        if new.secrets:
-            sealed = self._box.seal(orjson.dumps(new.secrets), secrets_place(connection_id))
+        sealed = self._sealed(connection_id, new.secrets)
 
         async def work(tx: AsyncConnection) -> None:
             if not await repository.insert_connection(
@@ -107,6 +122,69 @@ class ConnectionService:
         projects = caller.projects("connections.read")
         async with self._db.read() as tx:
             return await repository.list_connections(tx, projects, conditions, name_key(page), page.size + 1)
+
+    async def update_connection(
+        self,
+        caller: Caller,
+        connection_id: UUID,
+        etag: str,
+        change: Callable[[Connection], ConnectionChange],
+    ) -> Connection:
+        """Change a connection by a function of what it is; secrets that are kept are kept as they are."""
+        for _ in range(_TRIES):
+            found = await self.get_connection(caller, connection_id, "connections.write")
+            if etag and etag != found.etag:
+                raise EtagMismatch("connection", connection_id)
+            changed = change(found)
+            new = changed.wanted
+            if new.allow_private_addresses and not found.allow_private_addresses:
+                demand(caller, "connections.private", found.project)
+            async with self._db.read() as tx:
+                kept = await self._secrets_of(tx, connection_id)
+            secrets = {name: kept[name] for name in changed.kept_secrets if name in kept} | new.secrets
+            new = replace(new, secrets=secrets, project=found.project, connector=found.connector)
+            await self._check_connection(new)
+            values = {
+                "name": new.name,
+                "settings": new.settings,
+                "secrets": self._sealed(connection_id, secrets),
+                "secret_names": sorted(secrets),
+                "allow_private_addresses": new.allow_private_addresses,
+            }
+            if await self._changed(found, values):
+                return await self.get_connection(caller, connection_id, "connections.write")
+        raise Conflict("the connection is changed by others all the time; call again")
+
+    async def delete_connection(self, caller: Caller, connection_id: UUID, etag: str = "") -> None:
+        """Delete a connection that no collection uses; one that was deleted before stays so."""
+
+        async def work(tx: AsyncConnection) -> None:
+            row = await repository.lock_connection(tx, connection_id)
+            project = await repository.project_of_connection(tx, connection_id)
+            if project is None or not caller.holds("connections.write", project):
+                raise NotFound("connection", connection_id)
+            if row is None:
+                return
+            if etag and etag != str(row.revision):
+                raise EtagMismatch("connection", connection_id)
+            if user := await repository.name_of_user(tx, connection_id):
+                raise InUse(f"collection {user!r} reads over it; delete that first", by=f"collection {user}")
+            await repository.delete_connection(tx, connection_id)
+
+        await self._db.write(work)
+
+    async def _changed(self, found: Connection, values: dict[str, Any]) -> bool:
+        try:
+            return await self._db.write(lambda tx: repository.change_connection(tx, found, values))
+        except IntegrityError:
+            raise NameTaken("connection", values["name"]) from None
+
+    async def _secrets_of(self, tx: AsyncConnection, connection_id: UUID) -> dict[str, str]:
+        sealed = await repository.sealed_secrets(tx, connection_id)
+        return orjson.loads(self._box.open(sealed, secrets_place(connection_id))) if sealed else {}
+
+    def _sealed(self, connection_id: UUID, secrets: dict[str, str]) -> bytes | None:
+        return self._box.seal(orjson.dumps(secrets), secrets_place(connection_id)) if secrets else None
 
     async def _connection_of(self, key: RequestKey | None) -> Connection | None:
         if key is None:

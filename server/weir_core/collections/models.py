@@ -70,6 +70,7 @@ connection = Table(
     *creator_columns(),
     *request_columns(),
     Column("create_time", Micros, nullable=False),
+    Column("update_time", Micros),
     Column("is_delete", Boolean(create_constraint=False), nullable=False),
     Column("live", Boolean(create_constraint=False)),
     UniqueConstraint("project", "name", "live"),
@@ -96,11 +97,13 @@ collection = Table(
     Column("dataset_id", Uuid, nullable=False),
     Column("cursor", Json),
     Column("pending", Json),
+    Column("revision", BigInteger, nullable=False, server_default=text("1")),
     Column("last_run_id", Uuid),
     Column("backfill_run_id", Uuid),
     *creator_columns(),
     *request_columns(),
     Column("create_time", Micros, nullable=False),
+    Column("update_time", Micros),
     Column("is_delete", Boolean(create_constraint=False), nullable=False),
     Column("live", Boolean(create_constraint=False)),
     UniqueConstraint("project", "name", "live"),
@@ -187,6 +190,12 @@ class Connection:
     revision: int
     creator: Principal
     create_time: datetime
+    update_time: datetime
+
+    @property
+    def etag(self) -> str:
+        """Changes with what callers set, and only then."""
+        return str(self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +208,15 @@ class NewConnection:
     settings: dict[str, Any]
     secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     allow_private_addresses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChange:
+    """What a connection becomes; its `secrets` are those that are new."""
+
+    wanted: NewConnection
+    kept_secrets: frozenset[str]
+    """Names of those that stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +284,16 @@ class Collection:
     dataset: str
     cursor: CursorValue | None
     last_run_id: UUID | None
+    revision: int
     creator: Principal
     create_time: datetime
+    update_time: datetime
     last_run: Run | None = None
+
+    @property
+    def etag(self) -> str:
+        """Changes with what callers set, and only then."""
+        return str(self.revision)
 
     @property
     def rules(self) -> Rules:

@@ -90,6 +90,36 @@ async def get_connection(tx: AsyncConnection, connection_id: UUID) -> Connection
     return _connection(row) if row else None
 
 
+async def change_connection(tx: AsyncConnection, before: Connection, values: dict[str, Any]) -> bool:
+    """Set columns of a connection that is as it was; False where another change came before."""
+    same = and_(connection.c.id == before.id, connection.c.live, connection.c.revision == before.revision)
+    changed = values | {"revision": before.revision + 1, "update_time": datetime.now(UTC)}
+    return (await tx.execute(update(connection).where(same).values(**changed))).rowcount == 1
+
+
+async def project_of_connection(tx: AsyncConnection, connection_id: UUID) -> str | None:
+    """The project of a connection, deleted or not."""
+    return (await tx.execute(select(connection.c.project).where(connection.c.id == connection_id))).scalar()
+
+
+async def lock_connection(tx: AsyncConnection, connection_id: UUID) -> Row[Any] | None:
+    """The row of a connection, held until the transaction ends."""
+    query = select(connection).where(connection.c.id == connection_id, connection.c.live)
+    return (await tx.execute(query.with_for_update())).first()
+
+
+async def delete_connection(tx: AsyncConnection, connection_id: UUID) -> None:
+    """Delete a connection, and forget its secrets."""
+    gone = {"is_delete": True, "live": None, "secrets": None, "update_time": datetime.now(UTC)}
+    await tx.execute(update(connection).where(connection.c.id == connection_id).values(**gone))
+
+
+async def name_of_user(tx: AsyncConnection, connection_id: UUID) -> str | None:
+    """The name of a collection that uses a connection."""
+    query = select(collection.c.name).where(collection.c.connection_id == connection_id, collection.c.live)
+    return (await tx.execute(query.limit(1))).scalar()
+
+
 async def sealed_secrets(tx: AsyncConnection, connection_id: UUID) -> bytes | None:
     """The encrypted secrets of a connection."""
     return (await tx.execute(select(connection.c.secrets).where(connection.c.id == connection_id))).scalar()
@@ -126,9 +156,21 @@ async def insert_collection(
     key: RequestKey | None,
 ) -> bool:
     """Store a collection; False where its name or the request id is taken."""
-    values: dict[str, Any] = {
+    values = collection_values(new) | {
         "id": collection_id,
         "project": new.project,
+        "dataset_id": dataset_id,
+        "revision": 1,
+        "create_time": datetime.now(UTC),
+        "is_delete": False,
+        "live": True,
+    }
+    return await insert_new(tx, collection, values | creator_values(creator) | request_values(key))
+
+
+def collection_values(new: NewCollection) -> dict[str, Any]:
+    """What callers set of a collection and may change."""
+    return {
         "name": new.name,
         "connection_id": new.connection_id,
         "stream": new.stream,
@@ -140,12 +182,19 @@ async def insert_collection(
         "lag": new.lag // MICROSECOND,
         "schema_policy": int(new.schema_policy),
         "guards": [asdict(guard) for guard in new.guards],
-        "dataset_id": dataset_id,
-        "create_time": datetime.now(UTC),
-        "is_delete": False,
-        "live": True,
     }
-    return await insert_new(tx, collection, values | creator_values(creator) | request_values(key))
+
+
+async def change_collection(tx: AsyncConnection, before: Collection, values: dict[str, Any]) -> bool:
+    """Set columns of a collection that is as it was; False where another change came before."""
+    same = and_(collection.c.id == before.id, collection.c.live, collection.c.revision == before.revision)
+    changed = values | {"revision": before.revision + 1, "update_time": datetime.now(UTC)}
+    return (await tx.execute(update(collection).where(same).values(**changed))).rowcount == 1
+
+
+async def project_of_collection(tx: AsyncConnection, collection_id: UUID) -> str | None:
+    """The project of a collection, deleted or not."""
+    return (await tx.execute(select(collection.c.project).where(collection.c.id == collection_id))).scalar()
 
 
 _collections = select(collection, dataset.c.name.label("dataset_name")).join(
@@ -227,6 +276,7 @@ def _connection(row: Row[Any]) -> Connection:
         revision=row.revision,
         creator=creator_of(row),
         create_time=row.create_time,
+        update_time=row.update_time or row.create_time,
     )
 
 
@@ -249,8 +299,10 @@ def _collection(row: Row[Any]) -> Collection:
         dataset=row.dataset_name,
         cursor=row.cursor,
         last_run_id=_newest(row.last_run_id, row.backfill_run_id),
+        revision=row.revision,
         creator=creator_of(row),
         create_time=row.create_time,
+        update_time=row.update_time or row.create_time,
     )
 
 

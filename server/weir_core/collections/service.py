@@ -1,9 +1,13 @@
 """Collections, as callers use them."""
 
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
+import pyarrow as pa
+from sqlalchemy import Row
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository, run_repository
@@ -20,21 +24,40 @@ from weir_core.collections.models import (
 from weir_core.collections.settings import check_collection
 from weir_core.columns import MICROSECOND
 from weir_core.datasets import repository as datasets
+from weir_core.datasets.arrow_types import parse_type
+from weir_core.datasets.cursors import CursorValue, as_json, as_scalar
 from weir_core.db import Database
-from weir_core.errors import InUse, InvalidArgument, NameTaken, NotFound
+from weir_core.errors import (
+    Conflict,
+    EtagMismatch,
+    InUse,
+    InvalidArgument,
+    NameTaken,
+    NotFound,
+    StateConflict,
+)
 from weir_core.filtering import Filterable, id_value, parse, to_sql
 from weir_core.idempotency import RequestKey, request_key
 from weir_core.ids import new_id
 from weir_core.paging import Page
 from weir_core.principals import Caller
+from weir_core.tasks.states import TERMINAL
 from weir_core.users.permissions import DEFAULT_PROJECT
 from weir_core.users.projects import Projects
 
+_TRIES: Final = 5
 COLLECTION_FILTERS: Final = {
     "project": Filterable(collection.c.project),
     "name": Filterable(collection.c.name),
     "connection_id": Filterable(collection.c.connection_id, id_value),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The cursor that a caller takes for the current one."""
+
+    cursor: CursorValue | None
 
 
 class CollectionService:
@@ -56,6 +79,9 @@ class CollectionService:
         collection_id = new_id()
 
         async def work(tx: AsyncConnection) -> None:
+            # A connection that is deleted at this moment is not used any more.
+            if await repository.lock_connection(tx, new.connection_id) is None:
+                raise NotFound("connection", new.connection_id)
             dataset_id = await _take_dataset(tx, new, collection_id)
             if not await repository.insert_collection(
                 tx, collection_id, new, dataset_id=dataset_id, creator=caller.principal, key=key
@@ -88,6 +114,84 @@ class CollectionService:
             found = await repository.list_collections(tx, projects, conditions, name_key(page), page.size + 1)
             return await _with_last_runs(tx, found)
 
+    async def update_collection(
+        self,
+        caller: Caller,
+        collection_id: UUID,
+        etag: str,
+        change: Callable[[Collection], NewCollection],
+    ) -> Collection:
+        """Change a collection by a function of what it is; project and dataset stay."""
+        for _ in range(_TRIES):
+            found = await self.get_collection(caller, collection_id, "collections.write")
+            if etag and etag != found.etag:
+                raise EtagMismatch("collection", collection_id)
+            new = replace(change(found), project=found.project, dataset=found.dataset)
+            if new.connection_id != found.connection_id:
+                demand(caller, "connections.use", found.project)
+            _check_cursor_stays(found, new)
+            await self._check_collection(new)
+            if await self._changed(found, new):
+                return await self.get_collection(caller, collection_id, "collections.write")
+        raise Conflict("the collection is changed by others all the time; call again")
+
+    async def delete_collection(self, caller: Caller, collection_id: UUID, etag: str = "") -> None:
+        """Delete a collection that has no run in progress; its dataset stays, and another may write it."""
+
+        async def work(tx: AsyncConnection) -> None:
+            row = await repository.lock_collection(tx, collection_id)
+            project = await repository.project_of_collection(tx, collection_id)
+            if project is None or not caller.holds("collections.write", project):
+                raise NotFound("collection", collection_id)
+            if row is None:
+                return
+            if etag and etag != str(row.revision):
+                raise EtagMismatch("collection", collection_id)
+            await demand_no_run(tx, row)
+            gone = {"is_delete": True, "live": None}
+            await repository.update_collection(tx, collection_id, gone)
+            await datasets.update_dataset(tx, row.dataset_id, {"collection_id": None})
+
+        await self._db.write(work)
+
+    async def set_cursor(
+        self,
+        caller: Caller,
+        collection_id: UUID,
+        cursor: CursorValue | None,
+        expected: Expected | None = None,
+    ) -> Collection:
+        """Set how far a collection has come; None: nowhere yet. Where an unfinished run was is forgotten."""
+
+        async def work(tx: AsyncConnection) -> None:
+            row = await repository.lock_collection(tx, collection_id)
+            if row is None or not caller.holds("collections.write", row.project):
+                raise NotFound("collection", collection_id)
+            if not row.cursor_field:
+                raise InvalidArgument.at("cursor", "the collection goes forward by no cursor field")
+            kind = await _cursor_type(tx, row)
+            wanted = _as_kept("cursor", cursor, kind)
+            if expected is not None and row.cursor != wanted:
+                before = _as_kept("expected_cursor", expected.cursor, kind)
+                if row.cursor != before:
+                    raise Conflict(f"the cursor is {row.cursor!r}, not {before!r}; read it again")
+            await demand_no_run(tx, row)
+            await repository.update_collection(tx, collection_id, {"cursor": wanted, "pending": None})
+
+        await self._db.write(work)
+        return await self.get_collection(caller, collection_id, "collections.write")
+
+    async def _changed(self, found: Collection, new: NewCollection) -> bool:
+        async def work(tx: AsyncConnection) -> bool:
+            if await repository.lock_connection(tx, new.connection_id) is None:
+                raise NotFound("connection", new.connection_id)
+            return await repository.change_collection(tx, found, repository.collection_values(new))
+
+        try:
+            return await self._db.write(work)
+        except IntegrityError:
+            raise NameTaken("collection", new.name) from None
+
     async def _collection_of(self, key: RequestKey | None) -> Collection | None:
         if key is None:
             return None
@@ -104,6 +208,45 @@ class CollectionService:
             known = await require_connector(tx, source.connector)
         _check_mode(known, new)
         check_collection(known.name, known.collection_schema, new.settings)
+
+
+def _check_cursor_stays(found: Collection, new: NewCollection) -> None:
+    """A cursor says nothing of another field: it would leave records out, or read them twice."""
+    if found.cursor is not None and new.cursor_field != found.cursor_field:
+        raise InvalidArgument.at(
+            "collection.cursor_field",
+            f"can't change while the cursor is {found.cursor!r}, which is of {found.cursor_field!r}; "
+            "set it to none with SetCursor first",
+        )
+
+
+async def demand_no_run(tx: AsyncConnection, row: Row[Any]) -> None:
+    """StateConflict while a run of the collection, or a backfill, goes on."""
+    ids = [run_id for run_id in (row.last_run_id, row.backfill_run_id) if run_id]
+    for run in (await run_repository.runs_by_id(tx, ids)).values():
+        if run.state not in TERMINAL:
+            raise StateConflict(
+                f"run {run.id} of the collection goes on; wait for its end, or cancel it with CancelTask",
+                state=run.state.name,
+                allowed=", ".join(sorted(state.name for state in TERMINAL)),
+            )
+
+
+async def _cursor_type(tx: AsyncConnection, row: Row[Any]) -> pa.DataType | None:
+    """The type of the cursor field; None before anything was collected."""
+    _, columns = await datasets.newest_schema(tx, row.dataset_id)
+    kind = next((column.type for column in columns if column.name == row.cursor_field), None)
+    return parse_type(kind) if kind else None
+
+
+def _as_kept(field: str, cursor: CursorValue | None, kind: pa.DataType | None) -> CursorValue | None:
+    """A cursor as a run would have left it."""
+    if cursor is None or kind is None:
+        return cursor
+    try:
+        return as_json(as_scalar(cursor, kind))
+    except ValueError as error:
+        raise InvalidArgument.at(field, str(error)) from None
 
 
 def _check_mode(known: Connector, new: NewCollection) -> None:

@@ -50,6 +50,7 @@ dataset = Table(
     UniqueConstraint("project", "name", "live"),
     Index(None, "name", "id"),
     Index(None, "collection_id"),
+    Index(None, "is_delete"),
     **TABLE,
 )
 
@@ -157,6 +158,11 @@ class Dataset:
     quarantine_count: int
     commit_time: datetime | None
     columns: list[ColumnInfo] = field(default_factory=list[ColumnInfo])
+
+    @property
+    def etag(self) -> str:
+        """Changes with the records."""
+        return str(self.version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,17 @@ async def lock_dataset(tx: AsyncConnection, dataset_id: UUID) -> Row[Any]:
     return (await tx.execute(select(dataset).where(dataset.c.id == dataset_id).with_for_update())).one()
 
 
+async def lock_any(tx: AsyncConnection, dataset_id: UUID) -> Row[Any] | None:
+    """The row of a dataset, deleted or not, held until the transaction ends."""
+    return (await tx.execute(select(dataset).where(dataset.c.id == dataset_id).with_for_update())).first()
+
+
+async def deleted_with_rejects(tx: AsyncConnection, limit: int) -> list[UUID]:
+    """Deleted datasets whose quarantine may be there still."""
+    query = select(dataset.c.id).where(dataset.c.is_delete, dataset.c.quarantine_count > 0).limit(limit)
+    return list((await tx.execute(query)).scalars())
+
+
 async def hide_rows(
     tx: AsyncConnection, dataset_id: UUID, version: int, packed: dict[str, tuple[int, bytes]]
 ) -> int:
@@ -390,6 +401,11 @@ async def delete_rejects(tx: AsyncConnection, where: ColumnElement[bool], limit:
 def of_run(run_id: UUID) -> ColumnElement[bool]:
     """Quarantine of a run."""
     return quarantine.c.run_id == run_id
+
+
+def of_dataset(dataset_id: UUID) -> ColumnElement[bool]:
+    """All quarantine of a dataset."""
+    return quarantine.c.dataset_id == dataset_id
 
 
 def before_generation(dataset_id: UUID, generation: int) -> ColumnElement[bool]:

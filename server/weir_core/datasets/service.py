@@ -24,7 +24,7 @@ from weir_core.datasets.reader import Mark, Marks, RecordQuery, Records, checked
 from weir_core.datasets.reading import Query, Reading
 from weir_core.datasets.settling import Replacing, run_segments, settle_segments
 from weir_core.db import Database
-from weir_core.errors import InvalidArgument, NotFound, Violation
+from weir_core.errors import EtagMismatch, InUse, InvalidArgument, NotFound, Violation
 from weir_core.failpoints import reach
 from weir_core.filtering import Filterable, id_value, parse, to_sql
 from weir_core.paging import Page, PageTokens
@@ -65,6 +65,27 @@ class DatasetService:
         after = (str(page.key[0]), UUID(page.key[1])) if page.key else None
         async with self._db.read() as tx:
             return await repository.list_datasets(tx, projects, conditions, after, page.size + 1)
+
+    async def delete(self, caller: Caller, dataset_id: UUID, etag: str = "") -> None:
+        """Delete a dataset that no collection writes; its files and its quarantine are swept later."""
+
+        async def work(tx: AsyncConnection) -> None:
+            row = await repository.lock_any(tx, dataset_id)
+            if row is None or not caller.holds("datasets.write", row.project):
+                raise NotFound("dataset", dataset_id)
+            if row.is_delete:
+                return
+            if etag and etag != str(row.version):
+                raise EtagMismatch("dataset", dataset_id)
+            if row.collection_id is not None:
+                raise InUse(
+                    f"collection {row.collection_id} writes the dataset; delete that first",
+                    by=f"collection {row.collection_id}",
+                )
+            version = await repository.new_version(tx, dataset_id, {"is_delete": True, "live": None})
+            await repository.retire_all(tx, dataset_id, version)
+
+        await self._db.write(work)
 
     async def open(self, caller: Caller, query: RecordQuery) -> Records:
         """Begin to read records, or go on; all come from one version of the dataset."""

@@ -43,6 +43,7 @@ class DatasetSweep:
         """Sweep once, each kind in bounded portions; the number of files deleted."""
         deleted = await self.sweep_replaced()
         deleted += await self.sweep_residue()
+        await self.sweep_deleted()
         return deleted + await self.sweep_orphans()
 
     async def sweep_replaced(self) -> int:
@@ -73,6 +74,16 @@ class DatasetSweep:
         async with self._db.read() as tx:
             ended = await runs.residues(tx, _RUNS)
         return sum([await self._sweep_run(residue) for residue in ended])
+
+    async def sweep_deleted(self) -> None:
+        """Forget the quarantine of datasets that were deleted."""
+
+        async def work(tx: AsyncConnection) -> None:
+            for dataset_id in await repository.deleted_with_rejects(tx, _RUNS):
+                if await repository.delete_rejects(tx, repository.of_dataset(dataset_id), _BATCH) < _BATCH:
+                    await repository.update_dataset(tx, dataset_id, {"quarantine_count": 0})
+
+        await self._db.write(work)
 
     async def sweep_orphans(self) -> int:
         """Delete files without a manifest row that no live attempt can still name there."""

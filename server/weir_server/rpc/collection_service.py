@@ -8,12 +8,16 @@ from typing import Any, Final
 from weir.v1 import collection_service_pb2 as pb
 from weir.v1 import collection_service_pb2_grpc
 from weir_core.collections.collecting import Collecting
+from weir_core.collections.models import Collection, Connection, ConnectionChange, NewCollection
+from weir_core.collections.service import Expected
 from weir_core.datasets.quarantine import Action
 from weir_core.ids import parse_id
 from weir_core.paging import Page, PageTokens
 from weir_server.interceptors.authentication import caller, stands_on
+from weir_server.interceptors.validation import Validation
 from weir_server.rpc import convert_collections as convert
 from weir_server.rpc.convert_records import rows_in
+from weir_server.rpc.masks import changed
 
 _ROWS: Final = 500
 _BATCH_BYTES: Final = 1024 * 1024
@@ -27,7 +31,8 @@ _ACTIONS: Final = {
 class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
     """Collect data from outside systems and read it back."""
 
-    def __init__(self, collecting: Collecting, pages: PageTokens) -> None:
+    def __init__(self, collecting: Collecting, pages: PageTokens, validation: Validation) -> None:
+        self._validation = validation
         self._connections = collecting.connections
         self._collections = collecting.collections
         self._runs = collecting.runs
@@ -87,6 +92,64 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
         )
         return pb.ListCollectionsResponse(collections=collections, next_page_token=token)
 
+    async def UpdateConnection(
+        self, request: pb.UpdateConnectionRequest, context: Any
+    ) -> pb.UpdateConnectionResponse:
+        connection_id = parse_id("connection.id", request.connection.id)
+
+        def change(found: Connection) -> ConnectionChange:
+            wanted, kept = convert.changed_connection(found, request.connection, request.update_mask)
+            self._validation.check(wanted, "connection")
+            return ConnectionChange(convert.new_connection(wanted), kept)
+
+        stored = await self._connections.update_connection(
+            caller(), connection_id, request.connection.etag, change
+        )
+        return pb.UpdateConnectionResponse(connection=convert.connection(stored))
+
+    async def DeleteConnection(
+        self, request: pb.DeleteConnectionRequest, context: Any
+    ) -> pb.DeleteConnectionResponse:
+        connection_id = parse_id("connection_id", request.connection_id)
+        await self._connections.delete_connection(caller(), connection_id, request.etag)
+        return pb.DeleteConnectionResponse()
+
+    async def UpdateCollection(
+        self, request: pb.UpdateCollectionRequest, context: Any
+    ) -> pb.UpdateCollectionResponse:
+        collection_id = parse_id("collection.id", request.collection.id)
+
+        def change(found: Collection) -> NewCollection:
+            wanted = changed(
+                convert.collection(found),
+                request.collection,
+                request.update_mask,
+                convert.COLLECTION_SETTABLE,
+            )
+            self._validation.check(wanted, "collection")
+            return convert.new_collection(wanted)
+
+        stored = await self._collections.update_collection(
+            caller(), collection_id, request.collection.etag, change
+        )
+        return pb.UpdateCollectionResponse(collection=convert.collection(stored))
+
+    async def DeleteCollection(
+        self, request: pb.DeleteCollectionRequest, context: Any
+    ) -> pb.DeleteCollectionResponse:
+        collection_id = parse_id("collection_id", request.collection_id)
+        await self._collections.delete_collection(caller(), collection_id, request.etag)
+        return pb.DeleteCollectionResponse()
+
+    async def SetCursor(self, request: pb.SetCursorRequest, context: Any) -> pb.SetCursorResponse:
+        collection_id = parse_id("collection_id", request.collection_id)
+        cursor = convert.cursor("cursor", request.cursor) if request.HasField("cursor") else None
+        expected = None
+        if request.HasField("expected_cursor"):
+            expected = Expected(convert.cursor("expected_cursor", request.expected_cursor))
+        stored = await self._collections.set_cursor(caller(), collection_id, cursor, expected)
+        return pb.SetCursorResponse(collection=convert.collection(stored))
+
     async def RunCollection(self, request: pb.RunCollectionRequest, context: Any) -> pb.RunCollectionResponse:
         collection_id = parse_id("collection_id", request.collection_id)
         backfill = convert.span(request.backfill) if request.HasField("backfill") else None
@@ -116,6 +179,10 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
             found, page, scope, lambda each: [each.name, str(each.id)], convert.dataset
         )
         return pb.ListDatasetsResponse(datasets=datasets, next_page_token=token)
+
+    async def DeleteDataset(self, request: pb.DeleteDatasetRequest, context: Any) -> pb.DeleteDatasetResponse:
+        await self._datasets.delete(caller(), parse_id("dataset_id", request.dataset_id), request.etag)
+        return pb.DeleteDatasetResponse()
 
     async def ReadRecords(
         self, request: pb.ReadRecordsRequest, context: Any

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -29,8 +30,24 @@ from weir_core.errors import InvalidArgument
 from weir_core.ids import parse_id
 from weir_server.rpc.convert import duration, json_object, principal, struct, timestamp
 from weir_server.rpc.convert_tasks import failure
+from weir_server.rpc.masks import changed
 
 _WHOLE = 2**53
+_ONE_OF = "secrets."
+CONNECTION_SETTABLE = ("name", "settings", "secrets", "allow_private_addresses")
+COLLECTION_SETTABLE = (
+    "name",
+    "connection_id",
+    "stream",
+    "settings",
+    "mode",
+    "cursor_field",
+    "key_fields",
+    "deleted_field",
+    "lag",
+    "schema_policy",
+    "guards",
+)
 
 
 def connector(value: Connector) -> collection_pb2.Connector:
@@ -69,8 +86,27 @@ def connection(value: Connection) -> collection_pb2.Connection:
         allow_private_addresses=value.allow_private_addresses,
         revision=value.revision,
         creator=principal(value.creator),
+        etag=value.etag,
         create_time=timestamp(value.create_time),
+        update_time=timestamp(value.update_time),
     )
+
+
+def changed_connection(
+    found: Connection, message: collection_pb2.Connection, mask: FieldMask
+) -> tuple[collection_pb2.Connection, frozenset[str]]:
+    """What a connection becomes, with its new secrets, and the names of those that stay.
+
+    The mask names secrets all together, or one by one.
+    """
+    one_by_one = {path for path in mask.paths if path.startswith(_ONE_OF)}
+    rest = FieldMask(paths=[path for path in mask.paths if path not in one_by_one])
+    wanted = changed(connection(found), message, rest, CONNECTION_SETTABLE)
+    if not {"secrets", "*"} & set(mask.paths):
+        touched = {path.removeprefix(_ONE_OF) for path in one_by_one}
+        wanted.secrets.update({name: message.secrets[name] for name in touched & set(message.secrets)})
+        return wanted, frozenset(found.secret_names) - touched
+    return wanted, frozenset()
 
 
 def new_collection(message: collection_pb2.Collection) -> NewCollection:
@@ -112,7 +148,9 @@ def collection(value: Collection) -> collection_pb2.Collection:
         cursor=_cursor(value.cursor),
         last_run=None if value.last_run is None else run(value.last_run),
         creator=principal(value.creator),
+        etag=value.etag,
         create_time=timestamp(value.create_time),
+        update_time=timestamp(value.update_time),
     )
 
 
@@ -168,6 +206,7 @@ def dataset(value: Dataset) -> collection_pb2.Dataset:
         segment_count=value.segment_count,
         quarantine_count=value.quarantine_count,
         commit_time=timestamp(value.commit_time),
+        etag=value.etag,
     )
 
 
@@ -244,6 +283,11 @@ def _guard(value: Guard) -> collection_pb2.Guard:
         case check:
             setattr(message, check, value.limit)
     return message
+
+
+def cursor(field: str, value: Value) -> CursorValue | None:
+    """A cursor as a caller gives it; None for null."""
+    return None if value.WhichOneof("kind") == "null_value" else _bound(field, value)
 
 
 def _backfill(value: Span) -> collection_pb2.Backfill:

@@ -18,6 +18,7 @@ _WELL_KNOWN = {
     "google.protobuf.Duration": ("DurationLike", "to_duration"),
     "google.protobuf.Timestamp": ("TimeLike", "to_timestamp"),
     "google.protobuf.Struct": ("StructLike", "to_struct"),
+    "google.protobuf.Value": ("ValueLike", "to_value"),
     "google.protobuf.FieldMask": ("MaskLike", "to_mask"),
 }
 

@@ -22,7 +22,7 @@ from weir.masks import MaskLike, to_mask
 from weir.method import fresh_id
 from weir.times import DurationLike, TimeLike, to_duration, to_timestamp
 from weir.v1 import {modules}
-from weir.values import StructLike, to_struct
+from weir.values import StructLike, ValueLike, to_struct, to_value
 
 
 class Async{client}:
