@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from weir_core.columns import TABLE, metadata
 
-for domain in ("fleet", "tasks", "users", "collections", "datasets", "schedules"):
+for domain in ("fleet", "tasks", "users", "collections", "datasets", "schedules", "files"):
     import_module(f"weir_core.{domain}.models")
 
 

@@ -1,4 +1,4 @@
-"""What a running task asks its worker for, and what it is answered: checkpoints and children.
+"""What a running task asks its worker for, and what it is answered: checkpoints, children, files.
 
 Both kinds of handler ask in the same words; they differ in how they wait for the answer.
 """
@@ -8,19 +8,23 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
-from pydantic_core import to_json, to_jsonable_python
+from pydantic_core import from_json, to_json, to_jsonable_python
+
+from weir.scratch import Handed, Scratch
 
 MAX_CHECKPOINT: Final = 256 << 10
 """Bytes of a checkpoint as JSON, at most."""
 MAX_INPUT: Final = 1 << 20
 """Bytes of a child's input as JSON, at most."""
+MAX_NAME: Final = 255
+"""Bytes of a file's name, at most."""
 _MAX_KEY: Final = 200
 
 Ask = dict[str, Any]
 """What is asked, as JSON."""
 
 Answer = dict[str, Any]
-"""`value`, or `refused` with code and message, or `stopped`."""
+"""`value`, or `refused` with code and message, or `failed` with kind as well, or `stopped`."""
 
 
 class Refused(Exception):
@@ -76,6 +80,18 @@ def checkpoint(value: Any) -> Ask:
     return {"what": "checkpoint", "value": to_jsonable_python(value)}
 
 
+def artifact(name: str, media_type: str) -> Ask:
+    """Keep a file; `handed` says which."""
+    if not 0 < len(name.encode()) <= MAX_NAME or "/" in name or not name.isprintable():
+        raise ValueError(f"an artifact's name has 1 to {MAX_NAME} bytes and no '/', unlike {name!r}")
+    return {"what": "artifact", "name": name, "media_type": media_type or "application/octet-stream"}
+
+
+def handed(asked: Ask, file: Handed) -> Ask:
+    """The same, with the file that lies ready."""
+    return asked | {"handed": file.name, "size": file.size}
+
+
 def submit(task_type: str, given: BaseModel | dict[str, Any], key: str, options: dict[str, Any]) -> Ask:
     """Make a child."""
     if not 0 < len(key) <= _MAX_KEY:
@@ -86,10 +102,12 @@ def submit(task_type: str, given: BaseModel | dict[str, Any], key: str, options:
     return {"what": "submit", "type": task_type, "input": wire, "key": key, **options}
 
 
-def waits(children: tuple[Child, ...]) -> Generator[Ask, Any, list[ChildEnd]]:
+def waits(children: tuple[Child, ...], scratch: Scratch) -> Generator[Ask, Any, list[ChildEnd]]:
     """Wait for children, one after the other; is sent each answer."""
     ends: list[ChildEnd] = []
     for child in children:
         told = yield {"what": "wait", "task_id": child.task_id}
-        ends.append(ChildEnd(child, told["state"], told["output"], told["message"]))
+        # A large output comes as a file.
+        output = from_json(scratch.take(told["handed"])) if "handed" in told else told["output"]
+        ends.append(ChildEnd(child, told["state"], output, told["message"]))
     return ends

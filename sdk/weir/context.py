@@ -1,5 +1,6 @@
-"""What a running task has in hand: who it is, its log, its progress, its checkpoint, its children."""
+"""What a running task has in hand: who it is, its log, its progress, checkpoint, children and files."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from weir import asks
 from weir.asks import Ask, Child, ChildEnd
+from weir.scratch import Content, Scratch
 
 _LEVELS: Final = {"debug": 1, "info": 2, "warning": 3, "error": 4}
 # One more than is kept, so that who keeps it sees that it was longer.
@@ -73,6 +75,10 @@ class Sink(Protocol):
         """Keep a secret out of whatever the task reports from now on."""
         ...
 
+    def clean(self, text: str) -> str:
+        """The text without the secrets that are known by now."""
+        ...
+
 
 class Logger:
     """The task's log; fields are kept beside the text."""
@@ -130,6 +136,8 @@ class Reports:
     """What a built-in pack shares between its handlers; None in a pack of one's own."""
     last_checkpoint: Any = field(default=None, repr=False)
     """What an earlier attempt kept last with `checkpoint`, as JSON; None where none did."""
+    scratch: Scratch = field(default_factory=Scratch, kw_only=True, repr=False)
+    """Where artifacts lie until the worker has taken them over."""
 
     @property
     def log(self) -> Logger:
@@ -161,6 +169,19 @@ class Context(Reports):
         """
         await self.ask(asks.checkpoint(value))
 
+    async def artifact(self, name: str, content: Content, *, media_type: str = "") -> str:
+        """Keep a file with the task: bytes, or a Path whose file is never read into memory; its id.
+
+        It is stored when this returns, and there as long as this attempt is the task's newest. Raises
+        TaskFailure: USER_ERROR where it is one too many or too large, RESOURCE where the disk is full.
+        """
+        asked = asks.artifact(self.sink.clean(name), media_type)
+        handed, place = await asyncio.to_thread(self.scratch.put, content)
+        try:
+            return (await self.ask(asks.handed(asked, handed)))["id"]
+        finally:
+            place.unlink(missing_ok=True)
+
     async def submit(
         self, task_type: str, given: BaseModel | dict[str, Any], *, key: str, **options: Unpack[ChildOptions]
     ) -> Child:
@@ -176,7 +197,7 @@ class Context(Reports):
 
         What limits its queue, type or concurrency key counts it all the same.
         """
-        waiting = asks.waits(children)
+        waiting = asks.waits(children, self.scratch)
         try:
             asked = next(waiting)
             while True:
@@ -196,6 +217,15 @@ class BlockingContext(Reports):
         """As `Context.checkpoint`."""
         self.ask(asks.checkpoint(value))
 
+    def artifact(self, name: str, content: Content, *, media_type: str = "") -> str:
+        """As `Context.artifact`."""
+        asked = asks.artifact(self.sink.clean(name), media_type)
+        handed, place = self.scratch.put(content)
+        try:
+            return self.ask(asks.handed(asked, handed))["id"]
+        finally:
+            place.unlink(missing_ok=True)
+
     def submit(
         self, task_type: str, given: BaseModel | dict[str, Any], *, key: str, **options: Unpack[ChildOptions]
     ) -> Child:
@@ -204,7 +234,7 @@ class BlockingContext(Reports):
 
     def wait_for(self, *children: Child) -> list[ChildEnd]:
         """As `Context.wait_for`."""
-        waiting = asks.waits(children)
+        waiting = asks.waits(children, self.scratch)
         try:
             asked = next(waiting)
             while True:

@@ -400,6 +400,30 @@ PREVIEW_SCHEDULE = Method(
     repeatable=True,
     anonymous=False,
 )
+GET_FILE = Method(
+    "/weir.v1.TaskService/GetFile",
+    task_service_pb2.GetFileRequest,
+    task_service_pb2.GetFileResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+LIST_FILES = Method(
+    "/weir.v1.TaskService/ListFiles",
+    task_service_pb2.ListFilesRequest,
+    task_service_pb2.ListFilesResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
+DOWNLOAD_FILE = Method(
+    "/weir.v1.TaskService/DownloadFile",
+    task_service_pb2.DownloadFileRequest,
+    task_service_pb2.DownloadFileResponse,
+    timeout=None,
+    repeatable=True,
+    anonymous=False,
+)
 LOGIN = Method(
     "/weir.v1.UserService/Login",
     user_service_pb2.LoginRequest,

@@ -45,6 +45,7 @@ from pydantic import BaseModel
 
 from weir.asks import Answer, Ask, Child, ChildEnd, ChildFailed, Refused
 from weir.context import BlockingContext, Cancelled, Context, Logger, Masks
+from weir.scratch import Content, Scratch
 
 Handler = Callable[[Any, Context], Awaitable[BaseModel]] | Callable[[Any, BlockingContext], BaseModel]
 """An `async def` or `def` of a pydantic model and its context that returns a pydantic model."""
@@ -243,12 +244,14 @@ __all__ = [
     "Child",
     "ChildEnd",
     "ChildFailed",
+    "Content",
     "Context",
     "Logger",
     "Masks",
     "Refused",
     "Retry",
     "RetryLater",
+    "Scratch",
     "TaskDefinition",
     "TaskFailure",
     "task",

@@ -19,12 +19,16 @@ What an earlier attempt kept is given as `checkpoint`, and how children end as
 
     ran = testing.run(site_length, {"pages": ["a"]}, children={"a": {"length": 5}})
     assert [child.type for child in ran.children] == ["page.length"]
+
+Artifacts are kept with their content: `ran.artifacts[0].content`.
 """
 
 import asyncio
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
@@ -32,6 +36,7 @@ from pydantic_core import to_jsonable_python
 
 from weir.asks import Ask
 from weir.context import BlockingContext, Context, Masks
+from weir.scratch import Scratch
 from weir.task import TaskDefinition
 
 _LEVELS: Final[dict[int, Literal["debug", "info", "warning", "error"]]] = {
@@ -74,6 +79,15 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file that was kept with `ctx.artifact`."""
+
+    name: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Ran:
     """What a handler returned, and all that it reported on the way."""
 
@@ -83,6 +97,7 @@ class Ran:
     checkpoints: list[Any]
     """As JSON, the one kept last at the end."""
     children: list[Submitted]
+    artifacts: list[Artifact] = field(default_factory=list[Artifact])
 
 
 def run(
@@ -96,15 +111,13 @@ def run(
     children: Mapping[str, dict[str, Any] | str] | None = None,
 ) -> Ran:
     """Run a handler to its end; raises what it raises, and ValidationError for an input that does not fit."""
-    recorder = _Recorder(children or {})
     about = attempt, project, resources, checkpoint
-    if not definition.is_async:
-        return recorder.ran(definition, _call(definition, given, recorder, about))
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return recorder.ran(definition, asyncio.run(_call(definition, given, recorder, about)))
-    raise RuntimeError("an event loop is running already: `await weir.testing.run_async(…)` instead")
+    if definition.is_async and _in_event_loop():
+        raise RuntimeError("an event loop is running already: `await weir.testing.run_async(…)` instead")
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = _Recorder(children or {}, Scratch(Path(folder)))
+        value = _call(definition, given, recorder, about)
+        return recorder.ran(definition, asyncio.run(value) if definition.is_async else value)
 
 
 async def run_async(
@@ -118,16 +131,28 @@ async def run_async(
     children: Mapping[str, dict[str, Any] | str] | None = None,
 ) -> Ran:
     """As `run`, in a test that is an `async def`; a `def` handler blocks its loop."""
-    recorder = _Recorder(children or {})
-    value = _call(definition, given, recorder, (attempt, project, resources, checkpoint))
-    return recorder.ran(definition, await value if definition.is_async else value)
+    about = attempt, project, resources, checkpoint
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = _Recorder(children or {}, Scratch(Path(folder)))
+        value = _call(definition, given, recorder, about)
+        return recorder.ran(definition, await value if definition.is_async else value)
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class _Recorder:
     """Keeps everything that is reported, and answers what is asked."""
 
-    def __init__(self, ends: Mapping[str, dict[str, Any] | str]) -> None:
+    def __init__(self, ends: Mapping[str, dict[str, Any] | str], scratch: Scratch) -> None:
+        self.scratch = scratch
         self._ends = ends
+        self._artifacts: list[Artifact] = []
         self._masks = Masks()
         self._checkpoints: list[Any] = []
         self._children: list[Submitted] = []
@@ -145,6 +170,9 @@ class _Recorder:
     def mask(self, secret: str) -> None:
         self._masks.add(secret)
 
+    def clean(self, text: str) -> str:
+        return self._masks.clean(text)
+
     def answer(self, asked: Ask) -> Any:
         """What a worker would, at once."""
         match asked["what"]:
@@ -156,6 +184,10 @@ class _Recorder:
                 if all(child.key != known.key for known in self._children):
                     self._children.append(child)
                 return child.key
+            case "artifact":
+                content = (self.scratch.folder / asked["handed"]).read_bytes()
+                self._artifacts.append(Artifact(asked["name"], asked["media_type"], content))
+                return {"id": str(uuid.uuid4())}
             case _:
                 return self._end(asked["task_id"])
 
@@ -175,7 +207,7 @@ class _Recorder:
             )
         # What JSON can't carry would fail on a worker too.
         value.model_dump_json()
-        return Ran(value, self._progress, self._log, self._checkpoints, self._children)
+        return Ran(value, self._progress, self._log, self._checkpoints, self._children, self._artifacts)
 
 
 def _call(
@@ -190,6 +222,11 @@ def _call(
     async def answer(asked: Ask) -> Any:
         return recorder.answer(asked)
 
-    context = Context(*who, ask=answer) if definition.is_async else BlockingContext(*who, ask=recorder.answer)
+    more: dict[str, Any] = {"scratch": recorder.scratch}
+    context = (
+        Context(*who, **more, ask=answer)
+        if definition.is_async
+        else BlockingContext(*who, **more, ask=recorder.answer)
+    )
     wire = to_jsonable_python(given)
     return definition.handler(definition.input_model.model_validate(wire), context)

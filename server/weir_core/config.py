@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
-from annotated_types import Len
+from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SIZES: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LONGEST_DAYS: Final = 36_500
 _LARGEST_PORT: Final = 65_535
 _REDIS: Final = ("redis", "rediss", "unix")
@@ -30,6 +31,15 @@ def _duration(value: Any) -> Any:
     if seconds > _LONGEST_DAYS * _UNITS["d"]:
         raise ValueError("must be a length of time, such as 15s, 500ms, 10m, 2h or 30d")
     return timedelta(seconds=seconds)
+
+
+def _size(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*([0-9]{1,15})\s*(KiB|MiB|GiB|TiB)?\s*", value)
+    if match is None:
+        raise ValueError("must be a number of bytes, such as 1048576, 64MiB or 2GiB")
+    return int(match[1]) * _SIZES.get(match[2] or "", 1)
 
 
 def _some(value: timedelta) -> timedelta:
@@ -81,6 +91,9 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Period = Annotated[Duration, AfterValidator(_some)]
 """A length of time that can't be nothing."""
 
+Bytes = Annotated[int, BeforeValidator(_size), Ge(1), Le(1 << 50)]
+"""A number of bytes: `1048576`, `64MiB`, `2GiB`."""
+
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split), Len(min_length=1)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
@@ -104,7 +117,7 @@ class Settings(BaseSettings):
         description="32 bytes in base64; encrypts secrets and signing keys, signs page tokens",
     )
     data_dir: Path = Field(
-        default=Path("data"), description="Where datasets are kept; shared by servers and workers"
+        default=Path("data"), description="Where datasets and files of tasks are kept; shared by all"
     )
 
     listen: Address = Field(default="127.0.0.1:7443", description="Address of the gRPC port")
@@ -126,6 +139,11 @@ class Settings(BaseSettings):
 
     task_retention: Duration = Field(
         default=timedelta(days=30), ge=timedelta(minutes=1), description="How long ended tasks are kept"
+    )
+    file_bytes: Bytes = Field(default=1 << 30, description="Size of one file of a task at most")
+    task_file_bytes: Bytes = Field(default=10 << 30, description="Size of all files of a task at most")
+    result_bytes: Bytes = Field(
+        default=64 << 20, description="Size of a task's result at most; beyond 1 MiB it is kept as a file"
     )
 
     queues: Names = Field(default=["default"], description="Queues that a worker serves, joined by commas")

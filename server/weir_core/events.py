@@ -18,7 +18,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from weir_core.pubsub import messages
-from weir_core.tasks.events import AttemptLog, Event, EventKind, Stretch, contiguous, dump, load
+from weir_core.tasks.events import OF_ONE_TASK, AttemptLog, Event, EventKind, Stretch, contiguous, dump, load
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ _BETWEEN: Final = b"\n"
 # Entries, of at most 64 KiB each, that are read at a time.
 _READ: Final = 16
 _LOST: Final = b"lost"
-_CHANGES: Final = [f'"{kind}"'.encode() for kind in EventKind if kind is not EventKind.LOG]
+_CHANGES: Final = [f'"{kind}"'.encode() for kind in EventKind if kind not in OF_ONE_TASK]
 
 # Clocks of machines may differ by so much.
 _MARGIN: Final = timedelta(seconds=5)

@@ -10,6 +10,9 @@ from weir_core.collections.collecting import Collecting
 from weir_core.config import Settings
 from weir_core.db import Database
 from weir_core.events import LiveEvents
+from weir_core.files.models import FileLimits
+from weir_core.files.service import FileService
+from weir_core.files.sweep import FileSweep
 from weir_core.fleet.service import FleetService
 from weir_core.fleet.witness import Witness
 from weir_core.paging import PageTokens
@@ -18,6 +21,7 @@ from weir_core.redis import connect
 from weir_core.schedules.scheduling import Scheduling
 from weir_core.secrets import SecretBox
 from weir_core.signals import Signals
+from weir_core.store import ObjectStore
 from weir_core.tasks.asking import Asking
 from weir_core.tasks.changes import ChangeFeed
 from weir_core.tasks.execution import TaskExecution
@@ -57,6 +61,8 @@ class Runtime:
     people: People
     collecting: Collecting
     scheduling: Scheduling
+    files: FileService
+    file_sweep: FileSweep
 
     @classmethod
     @asynccontextmanager
@@ -87,6 +93,7 @@ class Runtime:
         feed = ChangeFeed(db)
         tasks = TaskService(db, queue, promotion, people.projects, settings.task_retention)
         stopping = Stopping(db, signals, promotion)
+        store = ObjectStore(settings.data_dir)
         return cls(
             settings=settings,
             db=db,
@@ -110,4 +117,10 @@ class Runtime:
             people=people,
             collecting=Collecting.wire(settings, db, secrets, tasks, people.projects),
             scheduling=Scheduling.wire(settings, db, tasks, stopping),
+            files=FileService(db, store, _file_limits(settings)),
+            file_sweep=FileSweep(db, store),
         )
+
+
+def _file_limits(settings: Settings) -> FileLimits:
+    return FileLimits(settings.file_bytes, settings.task_file_bytes, settings.result_bytes)

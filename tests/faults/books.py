@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.faults.history import Seen
 from weir.v1.task_pb2 import TaskEvent
 from weir_core.columns import database_now
+from weir_core.files.models import file
 from weir_core.fleet.models import worker
 from weir_core.runtime import Runtime
 from weir_core.tasks.events import Event, EventKind, decode
@@ -82,6 +83,16 @@ class Left:
     age: float
 
 
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file as the database has it; `content` is what lies in the store, None where nothing does."""
+
+    task_id: str
+    attempt: int
+    name: str
+    content: bytes | None
+
+
 @dataclass(slots=True)
 class Books:
     """All of it."""
@@ -94,6 +105,7 @@ class Books:
     left: list[Left] = field(default_factory=list[Left])
     fires: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     """Schedule, fire time and the task that it made."""
+    files: list[FileRow] = field(default_factory=list[FileRow])
 
 
 def digest(event: TaskEvent) -> str:
@@ -133,6 +145,8 @@ async def read(runtime: Runtime, since: float, ledger: Path, left: Iterable[Left
     books.events = {key: value for key, value in (await _events(runtime)).items() if key in wanted}
     books.left += await _hints(runtime.redis, runtime.settings.redis_prefix)
     books.left += _drafts(runtime.settings.data_dir)
+    books.files, known = await _files(runtime, wanted)
+    books.left += _unknown(runtime.settings.data_dir, known)
     return books
 
 
@@ -217,6 +231,36 @@ async def _hints(redis: "Redis", prefix: str) -> list[Left]:
                 for one in pending
             ]
     return left
+
+
+async def _files(runtime: Runtime, task_ids: set[str]) -> tuple[list[FileRow], set[str]]:
+    """The files of some tasks, and where all files lie."""
+    async with runtime.db.read() as tx:
+        rows = list(await tx.execute(select(file)))
+    folder = runtime.settings.data_dir
+    found = [
+        FileRow(str(row.task_id), row.attempt, row.name, _content(folder / row.path))
+        for row in rows
+        if str(row.task_id) in task_ids
+    ]
+    return found, {row.path for row in rows}
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _unknown(folder: Path, known: set[str]) -> list[Left]:
+    now = time()
+    paths = [path for path in (folder / "files").glob("*/*") if not path.name.startswith(".")]
+    return [
+        Left(f"content without a row {path.name}", now - path.stat().st_mtime)
+        for path in paths
+        if path.relative_to(folder).as_posix() not in known
+    ]
 
 
 def _drafts(folder: Path) -> list[Left]:

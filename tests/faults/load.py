@@ -46,6 +46,8 @@ class Plan:
     """Share of the tasks whose first attempt fails."""
     cancelled: float = 0.02
     """Share of the tasks that somebody cancels."""
+    filing: float = 0.2
+    """Share of the tasks that make files."""
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Load:
             "seconds": round(chance.uniform(0, plan.longest), 3),
             "steps": chance.randint(1, 8),
             "failures": int(chance.random() < plan.failing),
+            "files": chance.randint(1, 3) if chance.random() < plan.filing else 0,
         }
         cut = chance.uniform(0, plan.haste) if chance.random() < plan.hasty else None
         request_id = f"{self.name}-{number}"

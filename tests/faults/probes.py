@@ -16,6 +16,7 @@ class Work(BaseModel):
     seconds: float = 0.0
     steps: int = 4
     failures: int = 0
+    files: int = 0
 
 
 class Worked(BaseModel):
@@ -23,6 +24,7 @@ class Worked(BaseModel):
 
     attempt: int
     nonce: str
+    files: int = 0
 
 
 @task("fault.work", retry=Retry(max_attempts=5))
@@ -34,10 +36,12 @@ async def work(given: Work, ctx: Context) -> Worked:
         ctx.progress(step, given.steps, unit="steps")
         ctx.log.info("step", number=step)
         await asyncio.sleep(given.seconds / given.steps)
+    for _ in range(given.files):
+        await ctx.artifact(nonce, nonce.encode())
     if ctx.attempt <= given.failures:
         raise TaskFailure("RETRYABLE", "told to fail")
     write("effect", ctx, nonce)
-    return Worked(attempt=ctx.attempt, nonce=nonce)
+    return Worked(attempt=ctx.attempt, nonce=nonce, files=given.files)
 
 
 def write(kind: str, ctx: Context, nonce: str) -> None:

@@ -5,7 +5,12 @@ import re
 from tests.faults.scenarios.failpoints import FAILPOINTS
 from tests.tools.guard import ROOT
 
-_ENGINE = ("server/weir_core/tasks", "server/weir_core/schedules", "workers/weir_workers")
+_ENGINE = (
+    "server/weir_core/tasks",
+    "server/weir_core/files",
+    "server/weir_core/schedules",
+    "workers/weir_workers",
+)
 
 
 def test_every_failpoint_of_the_engine_is_visited():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from tests.faults.books import AttemptRow, Books, Effect, Left, TaskRow, WorkerRow
+from tests.faults.books import AttemptRow, Books, Effect, FileRow, Left, TaskRow, WorkerRow
 from tests.faults.history import Answer, Fault, History, Listing, Seen, Submit, Watch
 from tests.faults.validator import CHECKS, validate
 from weir_core.tasks.states import TaskState
@@ -35,7 +35,7 @@ def twice_tried() -> list[Seen]:
         state(4, 1, _R, _P),
         state(5, 1, _P, _Q),
         state(6, 2, _Q, _R),
-        log(7, 2),
+        Seen(7, 7, 2, "artifact", "d7"),
         state(8, 2, _R, _S),
     ]
 
@@ -49,7 +49,7 @@ class Run:
 
     def __post_init__(self) -> None:
         events = twice_tried()
-        output = {"attempt": 2, "nonce": "n2"}
+        output = {"attempt": 2, "nonce": "n2", "files": 1}
         self.books.tasks = [TaskRow(ID, _S, 2, 1, 8, "request-1", output, ended=True, create_time=10.0)]
         self.books.attempts = [
             AttemptRow(ID, 1, "worker-1", ended=True, failure="8 lost_worker"),
@@ -65,6 +65,7 @@ class Run:
         ]
         self.books.left = [Left("pending hint 1-0", 3)]
         self.books.fires = [("schedule-1", "12:00", ID), ("schedule-1", "12:01", ID)]
+        self.books.files = [FileRow(ID, 1, "n1", b"n1"), FileRow(ID, 2, "n2", b"n2")]
         self.history.submits = [
             Submit("request-1", "", began=9.0, ended=9.5),
             Submit("request-1", ID, began=9.6, ended=10.0),
@@ -258,6 +259,30 @@ def hung(run: Run) -> None:
     run.history.answers.append(Answer("GetTask", "DEADLINE_EXCEEDED", "", 60, 10))
 
 
+def content_left(run: Run) -> None:
+    run.books.left = [Left("content without a row task-1.00000001.file-1", 3600)]
+
+
+def file_lost(run: Run) -> None:
+    run.books.files.pop()
+
+
+def file_not_told(run: Run) -> None:
+    run.events[6] = run.seen[6] = log(7, 2)
+
+
+def file_damaged(run: Run) -> None:
+    run.books.files[1] = FileRow(ID, 2, "n2", None)
+
+
+def file_of_another_attempt(run: Run) -> None:
+    run.books.files[1] = FileRow(ID, 2, "n1", b"n1")
+
+
+def file_of_an_attempt_that_never_was(run: Run) -> None:
+    run.books.files.append(FileRow(ID, 3, "n3", b"n3"))
+
+
 WRONG: list[tuple[str, Callable[[Run], None]]] = [
     ("V1", lost_submit),
     ("V2", not_ended),
@@ -292,12 +317,18 @@ WRONG: list[tuple[str, Callable[[Run], None]]] = [
     ("V6", transaction_left),
     ("V6", process_left),
     ("V6", file_left),
+    ("V6", content_left),
     ("V7", list_misses_one),
     ("V7", list_has_one_twice),
     ("V8", fired_twice),
     ("V8", fire_without_a_task),
     ("V9", own_fault),
     ("V9", hung),
+    ("V10", file_lost),
+    ("V10", file_not_told),
+    ("V10", file_damaged),
+    ("V10", file_of_another_attempt),
+    ("V10", file_of_an_attempt_that_never_was),
 ]
 
 
@@ -312,6 +343,7 @@ def test_a_gap_passes_where_redis_lost_data_also_after_what_was_seen_live():
     run.task = replace(run.task, attempt=1, last_seq=4101, output={"attempt": 1, "nonce": "n1"})
     run.books.attempts.pop()
     del run.books.ledger[2:]
+    del run.books.files[1:]
     live = [*run.seen[:2], log(3, 1), gap(3, 4100), run.events[-1]]
     run.history.watches = [
         Watch("live", ID, live, 1, ended=True),

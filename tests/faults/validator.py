@@ -1,7 +1,7 @@
 """Judges a run: what clients saw and what the books say must fit together.
 
 Each check is a generator over the two; it yields what is wrong, with its subject.
-V1 to V9 are their names in reports. None of them knows which fault was made:
+V1 to V10 are their names in reports. None of them knows which fault was made:
 only whether Redis may have lost data, which allows gap events.
 """
 
@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tests.faults.books import Books, Effect, TaskRow
+from tests.faults.books import Books, Effect, FileRow, TaskRow
 from tests.faults.history import History, Listing, Seen, Watch
 from weir_core.tasks.states import TERMINAL, TaskState, can_move
 
 # What may be left for a while: until a hint is reclaimed, a transaction timed out, a draft swept.
-_AGES = {"pending hint": 45.0, "open transaction": 30.0, "unfinished file": 1000.0}
+_AGES = {
+    "pending hint": 45.0,
+    "open transaction": 30.0,
+    "unfinished file": 1000.0,
+    "content without a row": 300.0,
+}
 _LEASE_NOTICED = 5.0
 _CALL_SLACK = 3.0
 _BROKEN_PROMISE = {"INTERNAL", "UNKNOWN"}
@@ -240,6 +245,26 @@ def answers_kept(history: History, _: Books) -> Findings:
             yield answer.method, f"took {answer.seconds:.1f} s with a deadline of {answer.deadline:g} s"
 
 
+def files_accepted(_: History, books: Books) -> Findings:
+    """V10: a task that succeeded has the files that its accepted attempt made and told of, whole."""
+    files = defaultdict(list[FileRow])
+    for each in books.files:
+        files[each.task_id].append(each)
+    for row in books.tasks:
+        if any(each.attempt > row.attempt for each in files[row.id]):
+            yield row.id, f"has a file of an attempt after {row.attempt}, the newest one"
+        if row.state is TaskState.SUCCEEDED and row.output and "files" in row.output:
+            events = books.events.get(row.id, [])
+            kept = [each for each in files[row.id] if each.attempt == row.attempt]
+            told = [each for each in events if each.kind == "artifact" and each.attempt == row.attempt]
+            if not len(kept) == len(told) == row.output["files"]:
+                made = row.output["files"]
+                yield row.id, f"attempt {row.attempt} made {made} files: {len(kept)} kept, {len(told)} told"
+            for each in kept:
+                if (each.name, each.content) != (row.output["nonce"], each.name.encode()):
+                    yield row.id, f"the file {each.name} of attempt {each.attempt} has {each.content!r}"
+
+
 CHECKS: dict[str, Check] = {
     "V1": accepted_exist,
     "V2": ended_once,
@@ -250,4 +275,5 @@ CHECKS: dict[str, Check] = {
     "V7": lists_whole,
     "V8": fired_once,
     "V9": answers_kept,
+    "V10": files_accepted,
 }

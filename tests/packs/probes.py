@@ -137,6 +137,18 @@ async def spawn(given: Way, ctx: Context) -> Nothing:
     return Nothing()
 
 
+@task("probe.artifact")
+async def artifact(given: Echo, ctx: Context) -> Echo:
+    """Keep the text as a file; give back its id."""
+    return Echo(text=await ctx.artifact("note.txt", given.text.encode(), media_type="text/plain"))
+
+
+@task("probe.long")
+async def long(given: Steps, ctx: Context) -> Echo:
+    """Give back a million letters for each step."""
+    return Echo(text="a" * (1_000_000 * given.count))
+
+
 @task("probe.crash", retry=Retry(max_attempts=1))
 async def crash(given: Nothing, ctx: Context) -> Nothing:
     """Take the whole process down."""

@@ -22,7 +22,14 @@ METHODS: dict[str, Method[Any, Any]] = {
     each.path: each for each in vars(methods).values() if isinstance(each, Method)
 }
 STREAMS = {
-    each.path for each in (methods.WATCH_TASK, methods.WATCH_TASKS, methods.READ_RECORDS, methods.READ_ARROW)
+    each.path
+    for each in (
+        methods.WATCH_TASK,
+        methods.WATCH_TASKS,
+        methods.READ_RECORDS,
+        methods.READ_ARROW,
+        methods.DOWNLOAD_FILE,
+    )
 }
 
 

@@ -1,10 +1,12 @@
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tests.packs import families
+from tests.packs import artifacts, families
 from weir import asks, testing
 from weir.task import (
     BlockingContext,
@@ -145,3 +147,38 @@ class TestDeclaration:
 
         with pytest.raises(TypeError, match="without yield"):
             task("testing.lines")(lines)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("kind", ["", "_blocking"], ids=["async", "def"])
+def test_artifacts_are_kept_with_their_content(kind: str, tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"from a file")
+    definition = {"": artifacts.make, "_blocking": artifacts.make_blocking}[kind]
+    ran = testing.run(definition, {"files": {"of hunter2": "x", "b": ""}, "path": str(tmp_path / "file")})
+    assert ran.artifacts == [
+        testing.Artifact("of [redacted]", "text/plain", b"x"),
+        testing.Artifact("b", "text/plain", b""),
+        testing.Artifact("copied", "application/octet-stream", b"from a file"),
+    ]
+    assert len(set(ran.output.ids)) == 3
+    assert (tmp_path / "file").read_bytes() == b"from a file"
+
+
+@pytest.mark.parametrize(
+    "name,content,error",
+    [
+        ("a/b", b"x", ValueError),
+        ("", b"x", ValueError),
+        ("a", "text", TypeError),
+        ("a", Path("/nowhere/at/all"), FileNotFoundError),
+        ("a", Path("/dev"), ValueError),
+    ],
+    ids=["folder", "empty", "text", "missing", "no file"],
+)
+def test_what_can_be_no_artifact_is_refused(name: str, content: Any, error: type[Exception]):
+    @task("testing.artifact")
+    async def makes(given: Words, ctx: Context) -> Words:
+        await ctx.artifact(name, content)
+        return given
+
+    with pytest.raises(error):
+        testing.run(makes, {"text": ""})

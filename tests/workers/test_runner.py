@@ -9,12 +9,13 @@ from typing import Any
 from weir_workers.pipe import receive_from, send_to
 
 _COUNT = 8
+SIZES = {"file_bytes": 1 << 30, "result_bytes": 1 << 20}
 
 
 def started(number: int) -> dict[str, Any]:
     given = {"count": 1_000_000, "pause": 0.001}
     named = {"op": "start", "id": f"task-{number}", "attempt": 1, "project": "default"}
-    return named | {"type": "probe.steps", "input": given, "checkpoint": None}
+    return named | {"type": "probe.steps", "input": given, "checkpoint": None} | SIZES
 
 
 def test_it_ends_without_a_word_when_its_worker_is_gone():

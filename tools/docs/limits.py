@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tools.docs.markdown import size, span, table
 from weir_core.datasets.segments import Limits as SegmentLimits
+from weir_core.files.models import FileLimits
 from weir_core.users.throttle import SignInThrottle
 
 
@@ -79,13 +80,31 @@ def _calls() -> _Rows:
     ]
 
 
+def _failed(code: str) -> str:
+    return f"the handler gets a TaskFailure: USER_ERROR, code `{code}`"
+
+
 def _tasks() -> _Rows:
     return [
         ("input of a task", size(_of("weir_core.tasks.validation", "MAX_INPUT")), _INVALID),
         (
             "output of a task",
             size(_of("weir_workers.handlers.results", "_MAX_OUTPUT")),
-            "the attempt fails: USER_ERROR, code `output.size`",
+            "it becomes a file, which the SDK follows",
+        ),
+        ("output of a task, as a file", "`WEIR_RESULT_BYTES`", _failed("output.size")),
+        (
+            "output that the SDK takes into memory",
+            size(_of("weir.outcome", "LARGEST_RESULT")),
+            "`ResultTooLarge`",
+        ),
+        ("one file of a task", "`WEIR_FILE_BYTES`", _failed("artifact.size")),
+        ("all files of a task", "`WEIR_TASK_FILE_BYTES`", _failed("artifact.total")),
+        ("files of a task", f"{FileLimits(1, 1, 1).count:,}", _failed("artifact.count")),
+        (
+            "files that a worker stores at a time",
+            str(_of("weir_core.files.service", "_AT_ONCE")),
+            "further ones wait",
         ),
         (
             "attempts shown with a task",

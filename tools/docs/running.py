@@ -6,7 +6,7 @@ from typing import Any, cast
 from prometheus_client import Metric
 from pydantic import SecretStr
 
-from tools.docs.markdown import code, codes, span, table
+from tools.docs.markdown import code, codes, size, span, table
 from weir_core.config import Settings
 from weir_core.users.permissions import ROLES
 from weir_server.interceptors.metrics import Metrics
@@ -15,7 +15,7 @@ from weir_server.interceptors.metrics import Metrics
 def settings() -> str:
     """Every variable with its default."""
     rows = [
-        (code(f"WEIR_{name.upper()}"), _default(field.default), field.description or "")
+        (code(f"WEIR_{name.upper()}"), _default(name, field.default), field.description or "")
         for name, field in Settings.model_fields.items()
     ]
     return table(("variable", "default", "what it is"), rows)
@@ -41,7 +41,7 @@ def metrics() -> str:
     return table(("metric", "kind", "what it counts"), rows)
 
 
-def _default(value: Any) -> str:
+def _default(name: str, value: Any) -> str:
     match value:
         case SecretStr() | "":
             return ""
@@ -49,6 +49,8 @@ def _default(value: Any) -> str:
             return code(str(value).lower())
         case timedelta():
             return code(span(value))
+        case int() if name.endswith("_bytes"):
+            return code(size(value).replace(" ", ""))
         case list():
             return code(",".join(cast("list[str]", value)))
         case _:

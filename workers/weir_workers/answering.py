@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
 
 from weir.task import Answer, Ask
 from weir_core.errors import Conflict, DependencyDown, InvalidArgument, WeirError
+from weir_core.files.service import FileService
 from weir_core.tasks.asking import Asking, NewChild
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.models import Task
 from weir_core.tasks.states import TERMINAL, Priority
+from weir_workers.taking import Giver, NotKept, Taking, hand_out
 
 _log = logging.getLogger(__name__)
 
@@ -22,21 +25,25 @@ _LOOK_SECONDS: Final = 0.2
 class Answering:
     """Does what is asked for, once it may be done."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, files: FileService) -> None:
         self._asking = asking
+        self._files = files
         self._children: defaultdict[UUID, asyncio.Event] = defaultdict(asyncio.Event)
         self._waiting = asyncio.Event()
 
-    async def answer(self, task: Task, asked: Ask) -> Answer:
+    async def answer(self, asker: Giver, asked: Ask) -> Answer:
         """What the handler is told."""
+        task, work = asker.task, self._work(asker, asked)
         while True:
             try:
-                return {"value": await self._done(task, asked)}
+                return {"value": await work()}
             except Fenced:
                 return {"stopped": True}
             except (DependencyDown, Conflict) as error:
                 _log.info("task %s waits for its %s: %s", task.id, asked["what"], error)
                 await asyncio.sleep(_PAUSE)
+            except NotKept as error:
+                return {"failed": {"kind": error.kind, "code": error.code, "message": error.message}}
             except WeirError as error:
                 return {"refused": {"code": error.reason, "message": error.message}}
             except Exception:  # noqa: BLE001 - without an answer the handler would wait for ever
@@ -57,22 +64,34 @@ class Answering:
             if not self._children:
                 self._waiting.clear()
 
-    async def _done(self, task: Task, asked: Ask) -> Any:
+    def _work(self, asker: Giver, asked: Ask) -> Callable[[], Awaitable[Any]]:
+        """Does it; once more where it did not come about."""
+        task = asker.task
         match asked["what"]:
             case "checkpoint":
-                return await self._asking.checkpoint(task, asked["value"])
+                return lambda: self._asking.checkpoint(task, asked["value"])
             case "submit":
-                return str(await self._asking.submit(task, _child(asked)))
+                return lambda: self._submit(task, asked)
+            case "artifact":
+                return Taking(self._files, asker, asked).artifact
+            case "result":
+                return Taking(self._files, asker, asked).result
             case _:
-                return await self._end(task, UUID(asked["task_id"]))
+                return lambda: self._end(asker, UUID(asked["task_id"]))
 
-    async def _end(self, task: Task, child_id: UUID) -> dict[str, Any]:
-        while (child := await self._asking.child(task, child_id)).state not in TERMINAL:
+    async def _submit(self, task: Task, asked: Ask) -> str:
+        return str(await self._asking.submit(task, _child(asked)))
+
+    async def _end(self, asker: Giver, child_id: UUID) -> dict[str, Any]:
+        while (child := await self._asking.child(asker.task, child_id)).state not in TERMINAL:
             ended = self._children[child_id]
             self._waiting.set()
             await ended.wait()
         message = child.failure.message if child.failure else ""
-        return {"state": child.state.name, "output": child.output, "message": message}
+        end = {"state": child.state.name, "output": child.output, "message": message}
+        if child.output_file_id is None:
+            return end
+        return end | {"handed": await hand_out(self._files, child.output_file_id, asker.folder)}
 
 
 def _child(asked: Ask) -> NewChild:

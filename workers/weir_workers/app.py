@@ -73,6 +73,7 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
         reader := runtime.queue.reader(settings.queues, settings.packs),
         crew,
         asking=runtime.asking,
+        files=runtime.files,
         signals=runtime.signals,
         fleet=runtime.fleet,
         slots=settings.slots,

@@ -4,13 +4,16 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from pydantic import SecretStr
 
 from weir_core.config import Settings
 from weir_workers.packs import BUILTIN
 from weir_workers.pipe import Pipe
+from weir_workers.wards import processes
 from weir_workers.wards.ward import Ward, Wards
 
 _HELLO_SECONDS: Final = 30.0
@@ -69,6 +72,10 @@ class Child:
             await self._pipe.send(message)
         except OSError as error:
             raise ChildGone(f"pack {self.pack!r}: {error}") from error
+
+    def folder_of(self, task_id: UUID, attempt: int) -> Path:
+        """Where a run's files lie that it hands over."""
+        return self._ward.folder / processes.run_mark(str(task_id), attempt)
 
     async def messages(self) -> AsyncGenerator[dict[str, Any]]:
         """What the child says, until it is gone."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from redis.exceptions import RedisError
 
 from weir_core.errors import WeirError
 from weir_core.failpoints import reach
+from weir_core.files.models import File
+from weir_core.files.service import FileService
 from weir_core.fleet.models import WorkerState
 from weir_core.fleet.service import FleetService
 from weir_core.queue import HintReader
@@ -64,6 +67,8 @@ class Running:
     heard: float = field(default_factory=time.monotonic)
     waits: int = 0
     """For how many children it waits just now."""
+    result: File | None = None
+    """Has its result, where that is large: content that becomes a file with its end."""
     beside: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     """What goes on for it as long as its attempt does: time limits, answers."""
 
@@ -71,6 +76,11 @@ class Running:
     def key(self) -> dict[str, Any]:
         """What names it on the pipe."""
         return {"id": str(self.task.id), "attempt": self.task.attempt}
+
+    @property
+    def folder(self) -> Path:
+        """Where its handler's files lie that are handed over."""
+        return self.child.folder_of(self.task.id, self.task.attempt)
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it beside the handler, until the attempt ends."""
@@ -90,6 +100,7 @@ class Supervisor:
         crew: Crew,
         *,
         asking: Asking,
+        files: FileService,
         signals: Signals,
         fleet: FleetService,
         slots: int,
@@ -114,7 +125,8 @@ class Supervisor:
         self._resting = False
         self._claiming = asyncio.Lock()
         self._recorder = Recorder(execution, self._fenced, holds)
-        self._answering = Answering(asking)
+        self._files = files
+        self._answering = Answering(asking, files)
         self._beside: set[asyncio.Task[None]] = set()
         self._cancels = asyncio.Lock()
         self._missed = False
@@ -209,6 +221,8 @@ class Supervisor:
             "type": task.type,
             "input": task.input,
             "checkpoint": task.checkpoint,
+            "file_bytes": self._files.limits.file,
+            "result_bytes": self._files.limits.result,
         }
         running = Running(task, claimed.log, self._children[self._packs[task.type]])
         try:
@@ -289,10 +303,11 @@ class Supervisor:
         running.waits += waits
         self._freed.set()
         try:
-            answer = await self._answering.answer(running.task, message["asked"])
+            answer = await self._answering.answer(running, message["asked"])
         finally:
             running.waits -= waits
             running.heard = time.monotonic()
+        self._recorder.changed(running.log)
         with contextlib.suppress(ChildGone):
             await running.child.send({"op": "answer", **running.key, "ask": message["ask"], "answer": answer})
 
@@ -461,12 +476,15 @@ class Supervisor:
                 await self._execution.finish(running.log, ended)
             except Fenced as error:
                 _log.warning("its end is not accepted: %s", error)
+                ended = replace(ended, file=None)
             except WeirError as error:
                 _log.warning("task %s: its end is not stored yet: %s", running.task.id, error)
                 if patient:
                     await asyncio.sleep(_PAUSE)
                     continue
             break
+        if running.result is not None and ended.file is None:
+            await self._files.drop(running.result)
         self._lost(running.log)
 
     def _fenced(self, log: AttemptLog) -> None:
@@ -493,6 +511,8 @@ class Supervisor:
 def _ended(running: Running, message: dict[str, Any]) -> Ended:
     if "output" in message:
         return Ended(output=message["output"])
+    if "stored" in message and running.result is not None:
+        return Ended(file=running.result)
     if "failure" not in message:
         return running.stopping or Ended(failure=_gave_up(running))
     failure = message["failure"]

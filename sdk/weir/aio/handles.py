@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from weir import errors
 from weir.aio import io
+from weir.aio.pages import AsyncPages
 from weir.aio.watch import AsyncTaskWatch, Kind
 from weir.deadline import Deadline, Timeout, in_seconds
-from weir.outcome import output_of
 from weir.retry import Backoff, resumes
 from weir.sequence import TERMINAL
 from weir.times import DurationLike
 from weir.v1.collection_pb2 import Run
-from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, LogLevel, Task, TaskState
-from weir.v1.task_service_pb2 import TASK_VIEW_FULL, CancelTaskResponse, TaskView
+from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, File, LogLevel, Task, TaskState
+from weir.v1.task_service_pb2 import TASK_VIEW_FULL, CancelTaskResponse, ListFilesResponse, TaskView
 from weir.values import enum_name
 
 if TYPE_CHECKING:
@@ -53,8 +53,15 @@ class AsyncTaskHandle:
         return AsyncTaskWatch(self._tasks, self.id, from_seq, kinds, min_log_level)
 
     async def result(self, timeout: Timeout = None) -> dict[str, Any]:
-        """The output, once there is one. Raises TaskFailed, TaskCancelled, or NotEnded after `timeout`."""
-        return output_of(await self.wait(timeout))
+        """The output, once there is one. Raises TaskFailed, TaskCancelled, or NotEnded after `timeout`.
+
+        A large one is downloaded; ResultTooLarge beyond 256 MiB.
+        """
+        return await self._tasks.output(await self.wait(timeout))
+
+    def artifacts(self, *, timeout: Timeout = None) -> AsyncPages[ListFilesResponse, File]:
+        """The files of its newest attempt, newest first; `tasks.download` saves one."""
+        return self._tasks.list_files(filter=f'task_id = "{self.id}"', timeout=timeout)
 
     async def wait(self, timeout: Timeout = None) -> Task:
         """The task once it has ended, however it ended; NotEnded when `timeout` is over before.

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from inspect import isawaitable
-from typing import Generic, TypeVar, cast
+from typing import Generic, ParamSpec, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -17,12 +17,18 @@ from weir.errors.reading import call_error
 from weir.method import Method, Req, Resp
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Channel = grpc.aio.Channel
 Iterating = AsyncIterator
 Answer = Awaitable
 TokenSource = Callable[[], str | Awaitable[str]]
 
 sleep = asyncio.sleep
+
+
+async def run(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """What blocks, in a thread."""
+    return await asyncio.to_thread(work, *given, **named)
 
 
 def open_channel(endpoint: Endpoint) -> Channel:

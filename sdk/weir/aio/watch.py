@@ -14,7 +14,7 @@ SILENCE = 45.0
 PATIENCE = 10.0
 TRIES_TO_FILL_A_HOLE = 3
 
-Kind = EventKind.ValueType | Literal["state", "progress", "log", "cancel"]
+Kind = EventKind.ValueType | Literal["state", "progress", "log", "artifact", "cancel"]
 
 
 class AsyncTaskWatch:

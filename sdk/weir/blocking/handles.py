@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from weir import errors
 from weir.blocking import io
+from weir.blocking.pages import Pages
 from weir.blocking.watch import Kind, TaskWatch
 from weir.deadline import Deadline, Timeout, in_seconds
-from weir.outcome import output_of
 from weir.retry import Backoff, resumes
 from weir.sequence import TERMINAL
 from weir.times import DurationLike
 from weir.v1.collection_pb2 import Run
-from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, LogLevel, Task, TaskState
-from weir.v1.task_service_pb2 import TASK_VIEW_FULL, CancelTaskResponse, TaskView
+from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, File, LogLevel, Task, TaskState
+from weir.v1.task_service_pb2 import TASK_VIEW_FULL, CancelTaskResponse, ListFilesResponse, TaskView
 from weir.values import enum_name
 
 if TYPE_CHECKING:
@@ -53,8 +53,15 @@ class TaskHandle:
         return TaskWatch(self._tasks, self.id, from_seq, kinds, min_log_level)
 
     def result(self, timeout: Timeout = None) -> dict[str, Any]:
-        """The output, once there is one. Raises TaskFailed, TaskCancelled, or NotEnded after `timeout`."""
-        return output_of(self.wait(timeout))
+        """The output, once there is one. Raises TaskFailed, TaskCancelled, or NotEnded after `timeout`.
+
+        A large one is downloaded; ResultTooLarge beyond 256 MiB.
+        """
+        return self._tasks.output(self.wait(timeout))
+
+    def artifacts(self, *, timeout: Timeout = None) -> Pages[ListFilesResponse, File]:
+        """The files of its newest attempt, newest first; `tasks.download` saves one."""
+        return self._tasks.list_files(filter=f'task_id = "{self.id}"', timeout=timeout)
 
     def wait(self, timeout: Timeout = None) -> Task:
         """The task once it has ended, however it ended; NotEnded when `timeout` is over before.

@@ -6,7 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, ParamSpec, TypeVar
 
 import grpc
 
@@ -19,12 +19,18 @@ from weir.method import Method, Req, Resp
 _LOOK_EVERY = 1.0
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Channel = grpc.Channel
 Iterating = Iterator
 Answer = Annotated[T, "as it is"]
 TokenSource = Callable[[], str]
 
 sleep = time.sleep
+
+
+def run(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """What blocks, here."""
+    return work(*given, **named)
 
 
 def open_channel(endpoint: Endpoint) -> Channel:

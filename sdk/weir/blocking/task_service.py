@@ -21,7 +21,7 @@ from weir.values import StructLike, to_struct
 
 
 class TaskClient:
-    """Tasks, task types and schedules."""
+    """Tasks, task types, schedules and files."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -65,8 +65,8 @@ class TaskClient:
             depends_on: Tasks that must have ended first; at most 100, each once.
             concurrency: Limit shared with other tasks of the same key. Unset: none but those of the
                 queue and the type.
-            retention: How long the task and its events are kept after its end. Unset: the retention
-                setting.
+            retention: How long the task, its events and files are kept after its end. Unset: the
+                retention setting.
             project: Project to submit to. Empty: `default`.
             parent_task_id: Task under which this one is submitted, of the same project: cancelled with
                 it. Empty: none.
@@ -303,13 +303,14 @@ class TaskClient:
         self, *, filter: str = "", resume_token: str = "", snapshot: bool = False
     ) -> Stream[task_service_pb2.WatchTasksResponse]:
         """Follows all tasks that match a filter, those submitted later included: how they change state,
-        are cancelled, and come on; not their log lines. A change is sent where the task matches before
-        or after it. Has no end.  Order holds within a task. Each change comes as an event, once, as a
-        rule. Where events may have been missed (after a resume, because a notice was lost, or because
-        the reader was too slow) the task itself comes instead, as it is now: no change remains unknown
-        for more than 5 s, but those that came in between may. Such a task comes whatever state it is in
-        by then, and may be known already. Progress is merged: a newer one replaces one that was not
-        sent yet, and what was missed is not made up for. One call: it is not resumed when it breaks.
+        are cancelled, and come on; not their log lines and files. A change is sent where the task
+        matches before or after it. Has no end.  Order holds within a task. Each change comes as an
+        event, once, as a rule. Where events may have been missed (after a resume, because a notice was
+        lost, or because the reader was too slow) the task itself comes instead, as it is now: no change
+        remains unknown for more than 5 s, but those that came in between may. Such a task comes
+        whatever state it is in by then, and may be known already. Progress is merged: a newer one
+        replaces one that was not sent yet, and what was missed is not made up for. One call: it is not
+        resumed when it breaks.
 
         Args:
             filter: Which tasks: `=` terms joined by AND, on `project`, `type`, `queue`, `state`,
@@ -578,3 +579,47 @@ class TaskClient:
             timing=timing, start_time=to_timestamp(start_time, "start_time"), count=count
         )
         return self._caller.unary(methods.PREVIEW_SCHEDULE, request, timeout)
+
+    def get_file(self, file_id: str, *, timeout: Timeout = None) -> task_service_pb2.GetFileResponse:
+        """Gets a file's description.
+
+        Args:
+            file_id: The file.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = task_service_pb2.GetFileRequest(file_id=file_id)
+        return self._caller.unary(methods.GET_FILE, request, timeout)
+
+    def list_files(
+        self, *, page_size: int = 0, page_token: str = "", filter: str = "", timeout: Timeout = None
+    ) -> Pages[task_service_pb2.ListFilesResponse, task_pb2.File]:
+        """Lists files, newest first; `task_id = "…"` gives a task's artifacts.
+
+        Args:
+            page_size: Entries a page; 0 means 50, above 1,000 is lowered to 1,000.
+            page_token: Page to give: `next_page_token` of the page before. Empty: the first.
+            filter: Which entries; see common.proto. Empty: all.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+
+        def request(page_token: str) -> task_service_pb2.ListFilesRequest:
+            return task_service_pb2.ListFilesRequest(
+                page_size=page_size, page_token=page_token, filter=filter
+            )
+
+        fetch = fetcher(self._caller, methods.LIST_FILES, request, timeout)
+        return Pages(fetch, page_token, lambda page: page.files)
+
+    def download_file_stream(
+        self, file_id: str, *, offset: int = 0, length: int = 0
+    ) -> Stream[task_service_pb2.DownloadFileResponse]:
+        """Downloads a file or a part of it. After a break: call again with the number of bytes that came
+        as `offset`. One call: it is not resumed when it breaks.
+
+        Args:
+            file_id: The file.
+            offset: First byte wanted; at most the size of the file.
+            length: Bytes wanted; fewer come where the file ends before. 0: to the end.
+        """
+        request = task_service_pb2.DownloadFileRequest(file_id=file_id, offset=offset, length=length)
+        return self._caller.stream(methods.DOWNLOAD_FILE, request)

@@ -1,15 +1,19 @@
 """`client.tasks`: the service as it is, and handles on top."""
 
+import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import IO, Any
 
+from weir.blocking import files
+from weir.blocking.files import Download
 from weir.blocking.handles import TaskHandle
 from weir.blocking.task_service import TaskClient
 from weir.blocking.watch import Kind, TaskWatch
 from weir.blocking.watch_tasks import TasksWatch
 from weir.deadline import Timeout
+from weir.outcome import LARGEST_RESULT, output_of, parsed
 from weir.times import TimeLike
-from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, LogLevel, RetryPolicy, Timeouts
+from weir.v1.task_pb2 import LOG_LEVEL_UNSPECIFIED, File, LogLevel, RetryPolicy, Task, Timeouts
 from weir.values import StructLike
 
 
@@ -73,3 +77,24 @@ class Tasks(TaskClient):
     def result(self, task_id: str, timeout: Timeout = None) -> dict[str, Any]:
         """A task's output, once there is one. Raises TaskFailed, TaskCancelled, or NotEnded."""
         return self.handle(task_id).result(timeout)
+
+    def output(self, task: Task, most: int = LARGEST_RESULT) -> dict[str, Any]:
+        """The output of a task that has ended, whole; a large one is downloaded. Raises as `result` does.
+
+        ResultTooLarge where it has more than `most` bytes: `download` saves it.
+        """
+        small = output_of(task)
+        if not task.output_file_id:
+            return small
+        return parsed(files.read(self._download(task.output_file_id, most)))
+
+    def download(self, file_id: str, to: str | os.PathLike[str] | IO[bytes]) -> File:
+        """Save a file to a path or an open file; its description.
+
+        A broken connection is made good, the content is checked by its SHA-256, and at a path it stands
+        only once it is whole. Raises DataLoss.
+        """
+        return files.save(self._download(file_id), to)
+
+    def _download(self, file_id: str, most: int | None = None) -> Download:
+        return Download(lambda offset: self.download_file_stream(file_id, offset=offset), most)

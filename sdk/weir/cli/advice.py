@@ -23,6 +23,7 @@ _TABLE: Final[tuple[tuple[type[Exception], str, str], ...]] = (
     ),
     (errors.DeadlineExceeded, "", "see how the server is with: weir status"),
     (errors.NotFound, "tasks type", "see what there is with: weir tasks types"),
+    (errors.NotFound, "tasks download", "see what there is with: weir tasks files TASK"),
     (errors.NotFound, "", "see what there is with: weir {group} list"),
     (errors.SchemaMismatch, "tasks submit", "see what it takes with: weir tasks type TYPE"),
     (errors.FieldInvalid, "tasks submit", "see what there is with: weir tasks types"),

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from typing import Final
 
 import click
 
@@ -11,10 +12,14 @@ from weir.cli.output import printable, show_json
 from weir.times import to_datetime
 from weir.v1.task_pb2 import (
     LOG_LEVEL_WARNING,
+    Cancellation,
     CancelPhase,
+    File,
+    Gap,
     LogLevel,
     LogLine,
     Progress,
+    StateChange,
     Task,
     TaskEvent,
     TaskState,
@@ -105,19 +110,24 @@ def _change_line(change: Change) -> str:
 
 
 def _text(event: TaskEvent) -> str:
-    match event.WhichOneof("payload"):
-        case "state":
-            return f"{enum_name(TaskState, event.state.to_state)} {event.state.reason}".rstrip()
-        case "log":
-            return _log(event.log)
-        case "progress":
-            return _progress(event.progress)
-        case "cancel":
-            return f"cancel {enum_name(CancelPhase, event.cancel.phase)} {event.cancel.reason}".rstrip()
-        case "gap":
-            return f"events {event.gap.from_seq} to {event.gap.to_seq} are gone: {event.gap.reason}"
-        case _:
-            return "an event that this version does not know"
+    told = _TEXTS.get(event.WhichOneof("payload") or "")
+    return told(event) if told else "an event that this version does not know"
+
+
+def _state(told: StateChange) -> str:
+    return f"{enum_name(TaskState, told.to_state)} {told.reason}".rstrip()
+
+
+def _artifact(told: File) -> str:
+    return f"file {told.name}, {told.size_bytes:,} bytes: weir tasks download {told.id}"
+
+
+def _cancel(told: Cancellation) -> str:
+    return f"cancel {enum_name(CancelPhase, told.phase)} {told.reason}".rstrip()
+
+
+def _gap(told: Gap) -> str:
+    return f"events {told.from_seq} to {told.to_seq} are gone: {told.reason}"
 
 
 def _log(told: LogLine) -> str:
@@ -133,3 +143,13 @@ def _progress(told: Progress) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value.is_integer() else f"{value:,.2f}"
+
+
+_TEXTS: Final[dict[str, Callable[[TaskEvent], str]]] = {
+    "state": lambda event: _state(event.state),
+    "log": lambda event: _log(event.log),
+    "progress": lambda event: _progress(event.progress),
+    "artifact": lambda event: _artifact(event.artifact),
+    "cancel": lambda event: _cancel(event.cancel),
+    "gap": lambda event: _gap(event.gap),
+}

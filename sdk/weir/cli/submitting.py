@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import click
 
+from weir.cli.files import whole
 from weir.cli.following import follow, interruptible
 from weir.cli.output import as_json, read_json, show_json, show_value
 from weir.cli.profile import connected
@@ -72,7 +73,7 @@ def submit(
             return
         with interruptible(task.id):
             follow(task.watch(), json_lines=as_json)
-        ended = task.get()
+        ended = whole(client, task.get())
     if as_json:
         show_json(ended)
     output = output_of(ended)

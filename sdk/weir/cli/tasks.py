@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from weir.cli.files import download, files, whole
 from weir.cli.following import follow, follow_all, interruptible, line
 from weir.cli.output import as_json, printable, show, show_json, show_list, show_value
 from weir.cli.profile import connected
@@ -14,7 +15,7 @@ from weir.v1.task_pb2 import CancelPhase, EventKind, LogLevel, TaskState
 from weir.values import enum_name
 
 _COLUMNS: Final = ("id", "spec.type", "state", "attempt", "create_time")
-_KINDS: Final = ("state", "progress", "log", "cancel")
+_KINDS: Final = ("state", "progress", "log", "artifact", "cancel")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -23,7 +24,8 @@ def command() -> None:
     """Submit tasks, follow them, cancel them."""
 
 
-command.add_command(submit)
+for each in (submit, files, download):
+    command.add_command(each)
 
 
 @command.command("list")
@@ -43,7 +45,7 @@ def list_tasks(filter_text: str, limit: int, *, as_json: bool) -> None:
 def get(task_id: str, *, as_json: bool) -> None:
     """Show a task with everything that is known of it."""
     with connected() as client:
-        show(client.tasks.handle(task_id).get(), json_lines=as_json)
+        show(whole(client, client.tasks.handle(task_id).get()), json_lines=as_json)
 
 
 @command.command()

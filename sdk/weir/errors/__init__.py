@@ -28,6 +28,7 @@ WeirError
 │   ├── DataLoss
 │   └── Unauthenticated
 │       └── CredentialsMissing · CredentialsInvalid · TokenExpired · TokenRevoked
+├── ResultTooLarge              more than is taken into memory: file_id, size, most
 ├── NotEnded                    a task still goes on when the wait is over (also a TimeoutError)
 └── TaskEnded                   a task did not succeed: task_id, failure, log_tail
     ├── TaskCancelled
@@ -86,6 +87,7 @@ from weir.errors.tasks import (
     NotEnded,
     OutOfResource,
     ProcessExit,
+    ResultTooLarge,
     RetriesUsedUp,
     SourceRateLimited,
     TaskCancelled,
@@ -134,6 +136,7 @@ __all__ = [
     "RateLimited",
     "RequestIdReused",
     "ResourceExhausted",
+    "ResultTooLarge",
     "RetriesUsedUp",
     "SchemaMismatch",
     "SourceRateLimited",

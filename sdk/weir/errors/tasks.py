@@ -19,6 +19,22 @@ class NotEnded(WeirError, TimeoutError):
         return f"task {self.task_id} is {self.state} after {self.seconds:g} s"
 
 
+class ResultTooLarge(WeirError):
+    """A task succeeded, and its result has more bytes than were to be taken into memory."""
+
+    def __init__(self, file_id: str, size: int, most: int) -> None:
+        super().__init__(file_id, size, most)
+        self.file_id = file_id
+        self.size = size
+        self.most = most
+
+    def __str__(self) -> str:
+        return (
+            f"the result has {self.size:,} bytes, more than {self.most:,}; "
+            f"save it with tasks.download({self.file_id!r}, path)"
+        )
+
+
 class TaskEnded(WeirError):
     """A task ended without success."""
 

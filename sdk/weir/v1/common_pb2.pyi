@@ -3,8 +3,8 @@
 isort:skip_file
 Shapes that more than one service uses, and the rules common to all.
 
-Projects. Tasks, schedules, connections, collections, runs and datasets belong
-to a project, and rights are held per project. An empty `project` on creation
+Projects. Tasks, schedules, files, connections, collections, runs and datasets
+belong to a project, and rights are held per project. An empty `project` on creation
 means `default`; it can't change. Names of schedules, connections, collections
 and datasets are unique within a project. What a resource refers to is of its
 own project. What the caller may not see looks absent: NOT_FOUND, and left out

@@ -392,6 +392,8 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """Progress."""
     EVENT_KIND_LOG: _EventKind.ValueType  # 3
     """Log lines."""
+    EVENT_KIND_ARTIFACT: _EventKind.ValueType  # 4
+    """Files that the task made."""
     EVENT_KIND_CANCEL: _EventKind.ValueType  # 5
     """Phases of a cancellation."""
 
@@ -406,6 +408,8 @@ EVENT_KIND_PROGRESS: EventKind.ValueType  # 2
 """Progress."""
 EVENT_KIND_LOG: EventKind.ValueType  # 3
 """Log lines."""
+EVENT_KIND_ARTIFACT: EventKind.ValueType  # 4
+"""Files that the task made."""
 EVENT_KIND_CANCEL: EventKind.ValueType  # 5
 """Phases of a cancellation."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
@@ -494,7 +498,7 @@ class TaskSpec(_message.Message):
 
     @_builtins.property
     def retention(self) -> _duration_pb2.Duration:
-        """How long the task and its events are kept after its end. Unset: the
+        """How long the task, its events and files are kept after its end. Unset: the
         retention setting.
         """
 
@@ -694,6 +698,7 @@ class Task(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    OUTPUT_FILE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id (UUIDv7: sorts by creation)."""
     project: _builtins.str
@@ -718,6 +723,10 @@ class Task(_message.Message):
     """Task it repeats, when RetryTask made it; empty for none."""
     etag: _builtins.str
     """Version for UpdateTask."""
+    output_file_id: _builtins.str
+    """File that has the result as JSON, where that is larger than 1 MiB; `output`
+    is unset then. Empty for none.
+    """
     @_builtins.property
     def spec(self) -> Global___TaskSpec:
         """What was asked for, with defaults filled in. `input` only in the FULL view."""
@@ -728,7 +737,9 @@ class Task(_message.Message):
 
     @_builtins.property
     def output(self) -> _struct_pb2.Struct:
-        """Result, when SUCCEEDED. FULL view only. At most 1 MiB."""
+        """Result, when SUCCEEDED. FULL view only. At most 1 MiB; a larger one is in
+        `output_file_id`.
+        """
 
     @_builtins.property
     def failure(self) -> Global___Failure:
@@ -796,10 +807,11 @@ class Task(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        output_file_id: _builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "expire_time", b"expire_time", "failure", b"failure", "fire_time", b"fire_time", "output", b"output", "progress", b"progress", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "failure", b"failure", "fire_time", b"fire_time", "held", b"held", "id", b"id", "last_seq", b"last_seq", "output", b"output", "parent_task_id", b"parent_task_id", "progress", b"progress", "project", b"project", "retry_of_task_id", b"retry_of_task_id", "schedule_id", b"schedule_id", "spec", b"spec", "start_time", b"start_time", "state", b"state", "type_version", b"type_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancellation", b"cancellation", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "failure", b"failure", "fire_time", b"fire_time", "held", b"held", "id", b"id", "last_seq", b"last_seq", "output", b"output", "output_file_id", b"output_file_id", "parent_task_id", b"parent_task_id", "progress", b"progress", "project", b"project", "retry_of_task_id", b"retry_of_task_id", "schedule_id", b"schedule_id", "spec", b"spec", "start_time", b"start_time", "state", b"state", "type_version", b"type_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1217,7 +1229,7 @@ Global___Cancellation: _TypeAlias = Cancellation  # noqa: Y015
 @_typing.final
 class TaskEvent(_message.Message):
     """One entry of a task's log of events. A task has one sequence for everything:
-    state, progress, log and cancellation, in the order it happened.
+    state, progress, log, artifacts and cancellation, in the order it happened.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1229,6 +1241,7 @@ class TaskEvent(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     LOG_FIELD_NUMBER: _builtins.int
+    ARTIFACT_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
     GAP_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
@@ -1254,6 +1267,10 @@ class TaskEvent(_message.Message):
         """A line was logged."""
 
     @_builtins.property
+    def artifact(self) -> Global___File:
+        """A file was added. It is there as long as its attempt is the newest one."""
+
+    @_builtins.property
     def cancel(self) -> Global___Cancellation:
         """A cancellation moved on."""
 
@@ -1271,14 +1288,15 @@ class TaskEvent(_message.Message):
         state: Global___StateChange | None = ...,
         progress: Global___Progress | None = ...,
         log: Global___LogLine | None = ...,
+        artifact: Global___File | None = ...,
         cancel: Global___Cancellation | None = ...,
         gap: Global___Gap | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "gap", b"gap", "log", b"log", "payload", b"payload", "progress", b"progress", "state", b"state", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "cancel", b"cancel", "gap", b"gap", "log", b"log", "payload", b"payload", "progress", b"progress", "state", b"state", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel", b"cancel", "gap", b"gap", "log", b"log", "payload", b"payload", "progress", b"progress", "seq", b"seq", "state", b"state", "task_id", b"task_id", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact", b"artifact", "attempt", b"attempt", "cancel", b"cancel", "gap", b"gap", "log", b"log", "payload", b"payload", "progress", b"progress", "seq", b"seq", "state", b"state", "task_id", b"task_id", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["state", "progress", "log", "cancel", "gap"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["state", "progress", "log", "artifact", "cancel", "gap"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1331,11 +1349,16 @@ class Outcome(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     TOTAL_TIME_FIELD_NUMBER: _builtins.int
     RUN_TIME_FIELD_NUMBER: _builtins.int
+    OUTPUT_FILE_ID_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
     """Attempts used."""
+    output_file_id: _builtins.str
+    """File that has the result as JSON, where that is larger than 1 MiB; `output`
+    is unset then. Empty for none.
+    """
     @_builtins.property
     def output(self) -> _struct_pb2.Struct:
-        """Result, when SUCCEEDED."""
+        """Result, when SUCCEEDED. At most 1 MiB; a larger one is in `output_file_id`."""
 
     @_builtins.property
     def failure(self) -> Global___Failure:
@@ -1357,10 +1380,11 @@ class Outcome(_message.Message):
         attempts: _builtins.int | None = ...,
         total_time: _duration_pb2.Duration | None = ...,
         run_time: _duration_pb2.Duration | None = ...,
+        output_file_id: _builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "output", b"output", "run_time", b"run_time", "total_time", b"total_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "failure", b"failure", "output", b"output", "run_time", b"run_time", "total_time", b"total_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "failure", b"failure", "output", b"output", "output_file_id", b"output_file_id", "run_time", b"run_time", "total_time", b"total_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1509,3 +1533,73 @@ class TaskType(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaskType: _TypeAlias = TaskType  # noqa: Y015
+
+@_typing.final
+class File(_message.Message):
+    """A file that a task made. Its content never changes. A task has the files of
+    its newest attempt: those of an earlier one are gone once another one begins.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    CREATOR_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id (UUIDv7: sorts by creation)."""
+    project: _builtins.str
+    """Project of the task that made it."""
+    name: _builtins.str
+    """Name, for people; no folders. At most 255 bytes. Several files of a task may
+    have the same one.
+    """
+    media_type: _builtins.str
+    """Media type."""
+    size_bytes: _builtins.int
+    """Size in bytes."""
+    sha256: _builtins.bytes
+    """SHA-256 of the content, 32 bytes."""
+    task_id: _builtins.str
+    """Task that made it."""
+    @_builtins.property
+    def creator(self) -> _common_pb2.Principal:
+        """Who submitted the task that made it."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was stored."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is removed, with its task; known after the end of that. Unset in
+        events.
+        """
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str | None = ...,
+        project: _builtins.str | None = ...,
+        name: _builtins.str | None = ...,
+        media_type: _builtins.str | None = ...,
+        size_bytes: _builtins.int | None = ...,
+        sha256: _builtins.bytes | None = ...,
+        task_id: _builtins.str | None = ...,
+        creator: _common_pb2.Principal | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "expire_time", b"expire_time", "id", b"id", "media_type", b"media_type", "name", b"name", "project", b"project", "sha256", b"sha256", "size_bytes", b"size_bytes", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___File: _TypeAlias = File  # noqa: Y015

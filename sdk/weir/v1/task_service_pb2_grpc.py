@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TaskServiceStub:
-    """Tasks, task types and schedules.
+    """Tasks, task types, schedules and files.
     """
 
     def __init__(self, channel):
@@ -145,10 +145,25 @@ class TaskServiceStub:
                 request_serializer=weir_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
                 _registered_method=True)
+        self.GetFile = channel.unary_unary(
+                '/weir.v1.TaskService/GetFile',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.GetFileRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.GetFileResponse.FromString,
+                _registered_method=True)
+        self.ListFiles = channel.unary_unary(
+                '/weir.v1.TaskService/ListFiles',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.ListFilesRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.ListFilesResponse.FromString,
+                _registered_method=True)
+        self.DownloadFile = channel.unary_stream(
+                '/weir.v1.TaskService/DownloadFile',
+                request_serializer=weir_dot_v1_dot_task__service__pb2.DownloadFileRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_task__service__pb2.DownloadFileResponse.FromString,
+                _registered_method=True)
 
 
 class TaskServiceServicer:
-    """Tasks, task types and schedules.
+    """Tasks, task types, schedules and files.
     """
 
     def SubmitTask(self, request, context):
@@ -237,8 +252,8 @@ class TaskServiceServicer:
 
     def WatchTasks(self, request, context):
         """Follows all tasks that match a filter, those submitted later included: how
-        they change state, are cancelled, and come on; not their log lines. A change
-        is sent where the task matches before or after it. Has no end.
+        they change state, are cancelled, and come on; not their log lines and files.
+        A change is sent where the task matches before or after it. Has no end.
 
         Order holds within a task. Each change comes as an event, once, as a rule.
         Where events may have been missed (after a resume, because a notice was
@@ -328,6 +343,28 @@ class TaskServiceServicer:
 
     def PreviewSchedule(self, request, context):
         """Says when a timing would fire; nothing is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFile(self, request, context):
+        """Gets a file's description.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFiles(self, request, context):
+        """Lists files, newest first; `task_id = "…"` gives a task's artifacts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadFile(self, request, context):
+        """Downloads a file or a part of it. After a break: call again with the number
+        of bytes that came as `offset`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -446,6 +483,21 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=weir_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.FromString,
                     response_serializer=weir_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.SerializeToString,
             ),
+            'GetFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFile,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.GetFileRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.GetFileResponse.SerializeToString,
+            ),
+            'ListFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFiles,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.ListFilesRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.ListFilesResponse.SerializeToString,
+            ),
+            'DownloadFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadFile,
+                    request_deserializer=weir_dot_v1_dot_task__service__pb2.DownloadFileRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_task__service__pb2.DownloadFileResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'weir.v1.TaskService', rpc_method_handlers)
@@ -455,7 +507,7 @@ def add_TaskServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TaskService:
-    """Tasks, task types and schedules.
+    """Tasks, task types, schedules and files.
     """
 
     @staticmethod
@@ -1042,6 +1094,87 @@ class TaskService:
             '/weir.v1.TaskService/PreviewSchedule',
             weir_dot_v1_dot_task__service__pb2.PreviewScheduleRequest.SerializeToString,
             weir_dot_v1_dot_task__service__pb2.PreviewScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/GetFile',
+            weir_dot_v1_dot_task__service__pb2.GetFileRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.GetFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.TaskService/ListFiles',
+            weir_dot_v1_dot_task__service__pb2.ListFilesRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.ListFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/weir.v1.TaskService/DownloadFile',
+            weir_dot_v1_dot_task__service__pb2.DownloadFileRequest.SerializeToString,
+            weir_dot_v1_dot_task__service__pb2.DownloadFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

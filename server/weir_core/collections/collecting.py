@@ -9,11 +9,11 @@ from weir_core.collections.service import CollectionService
 from weir_core.config import Settings
 from weir_core.datasets.quarantine import QuarantineService
 from weir_core.datasets.service import DatasetService
-from weir_core.datasets.store import ObjectStore
 from weir_core.datasets.sweep import DatasetSweep
 from weir_core.db import Database
 from weir_core.paging import PageTokens
 from weir_core.secrets import SecretBox
+from weir_core.store import ObjectStore
 from weir_core.tasks.service import TaskService
 from weir_core.users.projects import Projects
 

@@ -19,9 +19,9 @@ from weir_core.datasets.cursors import CursorValue
 from weir_core.datasets.hidden import Packed, unpack
 from weir_core.datasets.predicates import Predicate
 from weir_core.datasets.scanning import Selection, Slice, scan
-from weir_core.datasets.store import ObjectStore
 from weir_core.errors import InvalidArgument
 from weir_core.filtering import Node
+from weir_core.store import ObjectStore
 
 STEP_ROWS = 16384
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from weir_core.datasets.commits import Commit, Counts, Position, Reject, Segment
 from weir_core.datasets.cursors import CursorValue, bounds, later, orderable
 from weir_core.datasets.evolution import SchemaMismatch, SchemaPolicy, conformed, evolved
-from weir_core.datasets.store import ObjectStore
+from weir_core.store import ObjectStore
 
 ROW_GROUP = 131072
 _MOST_BOUNDS = 100

@@ -23,13 +23,13 @@ from weir_core.datasets.publishing import demand_version, grow, hide, own_hidden
 from weir_core.datasets.reader import Mark, Marks, RecordQuery, Records, checked_version
 from weir_core.datasets.reading import Query, Reading
 from weir_core.datasets.settling import Replacing, run_segments, settle_segments
-from weir_core.datasets.store import ObjectStore
 from weir_core.db import Database
 from weir_core.errors import EtagMismatch, InUse, InvalidArgument, NotFound, Violation
 from weir_core.failpoints import reach
 from weir_core.filtering import Filterable, id_value, parse, to_sql
 from weir_core.paging import Page, PageTokens
 from weir_core.principals import Caller
+from weir_core.store import ObjectStore
 from weir_core.tasks.repository import fence
 
 MAX_POSITION: Final = 65536

@@ -20,9 +20,9 @@ from weir_core.datasets.evolution import SchemaMismatch
 from weir_core.datasets.hidden import either, unpack
 from weir_core.datasets.merging import Hidden, Mergeable, Rules, settle, within
 from weir_core.datasets.models import StoredSegment
-from weir_core.datasets.store import ObjectStore
 from weir_core.db import Database
 from weir_core.errors import Conflict
+from weir_core.store import ObjectStore
 
 
 class Outdated(Conflict):

@@ -16,8 +16,8 @@ from weir_core.collections import run_repository as runs
 from weir_core.collections.models import SyncMode
 from weir_core.collections.run_repository import Residue
 from weir_core.datasets import repository
-from weir_core.datasets.store import ObjectStore, StoredFile
 from weir_core.db import Database
+from weir_core.store import ObjectStore, StoredFile
 
 _BATCH = 500
 _RUNS = 20

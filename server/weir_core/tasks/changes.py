@@ -26,7 +26,7 @@ from weir_core.principals import Caller
 from weir_core.tasks import change_repository
 from weir_core.tasks.change_reading import SLACK, ChangeReader
 from weir_core.tasks.change_repository import Look
-from weir_core.tasks.events import Event, EventKind
+from weir_core.tasks.events import OF_ONE_TASK, Event, EventKind
 from weir_core.tasks.models import Task
 from weir_core.tasks.news import Batch, Following, News
 from weir_core.tasks.selection import Selection
@@ -77,7 +77,7 @@ class ChangeFeed:
 
     def hear(self, task_id: UUID, events: list[Event]) -> None:
         """Take announced events; beyond 5,000 that wait the oldest are dropped, and noticed later."""
-        self._heard.append((task_id, [event for event in events if event.kind is not EventKind.LOG]))
+        self._heard.append((task_id, [event for event in events if event.kind not in OF_ONE_TASK]))
         self._wake.set()
 
     async def run(self) -> None:

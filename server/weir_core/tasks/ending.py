@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import now_plus
 from weir_core.failpoints import reach
+from weir_core.files import repository as files
+from weir_core.files.models import event_body
 from weir_core.tasks import hot_repository, repository, waiting_repository
 from weir_core.tasks.admission import leave
 from weir_core.tasks.encoding import dump_cancellation, dump_failure
@@ -76,7 +78,10 @@ async def close_attempt(
         body = state_body(TaskState.RUNNING, TaskState.CANCELLING, found.cancellation.reason)
         numbering.add(EventKind.STATE, body)
         numbering.add(EventKind.CANCEL, dump_cancellation(found.cancellation))
-    closed = await _move(tx, found, verdict, numbering, ended.output)
+    if ended.file is not None:
+        await files.insert(tx, ended.file, settled=True)
+        numbering.add(EventKind.ARTIFACT, event_body(ended.file))
+    closed = await _move(tx, found, verdict, numbering, ended)
     reach("close.written")
     return closed
 
@@ -109,7 +114,7 @@ def _succeeded(found: Task, success: Success) -> Closed:
     numbering = Numbering(found.last_seq, found.attempt)
     numbering.keep(after(found.last_seq, success.events))
     verdict = Verdict(TaskState.SUCCEEDED)
-    outcome = outcome_body(found, verdict, success.output)
+    outcome = outcome_body(found, verdict, Ended(success.output))
     numbering.add(EventKind.STATE, state_body(found.state, verdict.state, "", outcome))
     moved = replace(
         found,
@@ -135,16 +140,16 @@ async def end_waiting(tx: AsyncConnection, found: Task, verdict: Verdict) -> Clo
         numbering.add(EventKind.CANCEL, dump_cancellation(verdict.cancellation))
         verdict = replace(verdict, cancellation=confirmed(verdict.cancellation))
     await waiting_repository.drop_dependencies(tx, found.id)
-    return await _move(tx, found, verdict, numbering, None)
+    return await _move(tx, found, verdict, numbering, Ended())
 
 
 async def _move(
-    tx: AsyncConnection, found: Task, verdict: Verdict, numbering: Numbering, output: dict[str, Any] | None
+    tx: AsyncConnection, found: Task, verdict: Verdict, numbering: Numbering, ended: Ended
 ) -> Closed:
     over = verdict.state in TERMINAL
     if verdict.cancellation is not None:
         numbering.add(EventKind.CANCEL, dump_cancellation(verdict.cancellation))
-    outcome = outcome_body(found, verdict, output) if over else None
+    outcome = outcome_body(found, verdict, ended) if over else None
     numbering.add(EventKind.STATE, state_body(found.state, verdict.state, verdict.reason, outcome))
     moved, freed = await leave(tx, found, ended=over)
     moved = replace(
@@ -155,7 +160,8 @@ async def _move(
         charged=max(found.charged, verdict.charged),
         crashes=max(found.crashes, verdict.crashes),
         parked_on=HELD if verdict.held else None,
-        output=output,
+        output=ended.output,
+        output_file_id=ended.file and ended.file.id,
         last_seq=numbering.last_seq,
         end_time=datetime.now(UTC) if over else None,
     )
@@ -179,8 +185,12 @@ def _values(moved: Task, verdict: Verdict) -> dict[str, Any]:
     if moved.cancellation is not None:
         values["cancellation"] = dump_cancellation(moved.cancellation)
     if moved.state in TERMINAL:
-        ended = {"output": moved.output, "end_time": moved.end_time, "alarm_time": removal_time(moved)}
-        return values | ended
+        return values | {
+            "output": moved.output,
+            "output_file_id": moved.output_file_id,
+            "end_time": moved.end_time,
+            "alarm_time": removal_time(moved),
+        }
     return values | {"due_time": NEVER if verdict.delay is None else now_plus(verdict.delay)}
 
 

@@ -1,4 +1,4 @@
-"""A task's events: one sequence for state, progress, log and cancellation.
+"""A task's events: one sequence for state, progress, log, files and cancellation.
 
 Whoever writes next numbers next. While an attempt runs that is its worker alone
 (`AttemptLog`), from the base that its claim gave, up to the numbers reserved for
@@ -41,8 +41,13 @@ class EventKind(StrEnum):
     STATE = "state"
     PROGRESS = "progress"
     LOG = "log"
+    ARTIFACT = "artifact"
     CANCEL = "cancel"
     GAP = "gap"
+
+
+OF_ONE_TASK: Final = frozenset({EventKind.LOG, EventKind.ARTIFACT})
+"""What who watches many tasks is not told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +239,7 @@ class AttemptLog:
         self._waiting.append((EventKind.LOG, datetime.now(UTC), body))
 
     def add(self, kind: EventKind, body: dict[str, Any]) -> None:
-        """Take an event that is never dropped: a state change or a phase."""
+        """Take an event that is never dropped: a state change, a phase, a file."""
         self._number_waiting()
         self._waiting.append((kind, datetime.now(UTC), body))
 

@@ -143,7 +143,7 @@ class TaskExecution:
         log.number_all()
         reach("finish.reported")
         closed = None
-        if ended.failure is None and not ended.handed_back:
+        if ended.failure is None and ended.file is None and not ended.handed_back:
             closed = await self._successes.ask((log, ended))
             if isinstance(closed, Fenced):
                 raise closed

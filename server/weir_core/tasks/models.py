@@ -59,6 +59,7 @@ task = Table(
     Column("parent_id", Uuid),
     Column("retry_of", Uuid),
     Column("output", Json),
+    Column("output_file_id", Uuid),
     Column("failure", Json),
     Column("failure_kind", Integer),
     Column("fingerprint", String(16)),
@@ -305,6 +306,7 @@ class Task:
     worker_id: UUID | None = None
     input: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
+    output_file_id: UUID | None = None
     failure: Failure | None = None
     progress: dict[str, Any] | None = None
     cancellation: Cancellation | None = None

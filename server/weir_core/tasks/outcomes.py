@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from weir_core.files.models import File
 from weir_core.tasks.encoding import dump_failure
 from weir_core.tasks.models import Cancellation, Failure, RetryPolicy, Task
 from weir_core.tasks.states import RETRIED, CancelPhase, FailureKind, TaskState, TimeoutKind, after_failure
@@ -20,6 +21,8 @@ class Ended:
 
     output: dict[str, Any] | None = None
     failure: Failure | None = None
+    file: File | None = None
+    """Has the output, where that is large; its content is stored."""
     handed_back: str = ""
     unseen: str = ""
     """Where nobody saw it end: why it is certain all the same that nothing of it runs."""
@@ -66,12 +69,13 @@ def fingerprint(task_type: str, failure: Failure) -> str:
     return hashlib.sha256(origin.encode()).hexdigest()[:16]
 
 
-def outcome_body(task: Task, verdict: Verdict, output: dict[str, Any] | None) -> dict[str, Any]:
+def outcome_body(task: Task, verdict: Verdict, ended: Ended) -> dict[str, Any]:
     """The outcome in a task's last event."""
     now = datetime.now(UTC)
     running = sum(((a.end_time or now) - a.start_time for a in task.attempts), timedelta(0))
     return {
-        "output": output,
+        "output": ended.output,
+        "output_file_id": ended.file and str(ended.file.id),
         "failure": dump_failure(verdict.failure),
         "attempts": task.attempt,
         "total_seconds": (now - task.create_time).total_seconds(),

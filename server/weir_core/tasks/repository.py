@@ -11,6 +11,7 @@ from sqlalchemy.sql import visitors
 
 from weir_core.columns import database_now, insert_new, micros, now_plus
 from weir_core.errors import NotFound
+from weir_core.files.models import file
 from weir_core.fleet.models import WorkerState, worker
 from weir_core.ids import first_id
 from weir_core.principals import creator_of
@@ -93,6 +94,7 @@ def task_of(row: Row[Any], attempts: list[Attempt] | None = None) -> Task:
         worker_id=row.worker_id,
         input=getattr(row, "input", None),
         output=getattr(row, "output", None),
+        output_file_id=row.output_file_id,
         failure=load_failure(row.failure),
         progress=row.progress,
         cancellation=load_cancellation(row.cancellation),
@@ -388,7 +390,10 @@ def new_row(values: dict[str, Any], due_time: datetime | None) -> dict[str, Any]
 
 
 async def remove(tx: AsyncConnection, task_ids: list[UUID]) -> None:
-    """Remove ended tasks with all that belongs to them; how far back they had changed is noted."""
+    """Remove ended tasks with all that belongs to them; how far back they had changed is noted.
+
+    The content of their files is swept.
+    """
     newest = select(func.max(task.c.change_time)).where(task.c.id.in_(task_ids))
     removed = (await tx.execute(newest)).scalar() or 0
     await insert_new(tx, task_horizon, {"id": 1, "removed_time": removed})
@@ -401,6 +406,7 @@ async def remove(tx: AsyncConnection, task_ids: list[UUID]) -> None:
         (task_label, task_label.c.task_id),
         (task_dependency, task_dependency.c.task_id),
         (task_stop, task_stop.c.task_id),
+        (file, file.c.task_id),
         (task, task.c.id),
     ):
         await tx.execute(delete(table).where(column.in_(task_ids)))

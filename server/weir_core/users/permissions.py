@@ -28,7 +28,7 @@ class Role:
 
 
 _READ: Final = frozenset(
-    {"tasks.read", "schedules.read", "connections.read", "collections.read", "datasets.read"}
+    {"tasks.read", "files.read", "schedules.read", "connections.read", "collections.read", "datasets.read"}
 )
 _RUN: Final = frozenset({"tasks.submit", "tasks.cancel", "collections.run"})
 _WRITE: Final = frozenset(
@@ -49,7 +49,7 @@ ROLES: Final[Mapping[str, Role]] = {
             "Makes, changes and runs connections, collections, schedules and tasks",
             _READ | _RUN | _WRITE,
         ),
-        Role("viewer", "Reads tasks, schedules, collections and datasets", _READ),
+        Role("viewer", "Reads tasks, their files, schedules, collections and datasets", _READ),
     )
 }
 

@@ -8,6 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from weir.v1 import task_pb2
 from weir.v1 import task_service_pb2 as pb
+from weir_core.files.models import from_event
 from weir_core.fleet.models import TaskType
 from weir_core.tasks.encoding import load_cancellation, load_failure
 from weir_core.tasks.events import Event, EventKind
@@ -26,11 +27,13 @@ from weir_core.tasks.revising import CHANGEABLE, Revision, etag_of
 from weir_core.tasks.states import Condition, FailureKind, OnConflict, Priority
 from weir_core.tasks.submitting import NewTask
 from weir_server.rpc.convert import duration, instant, json_object, masked, principal, span, struct, timestamp
+from weir_server.rpc.convert_files import file
 
 KINDS: Final[dict[int, EventKind]] = {
     task_pb2.EVENT_KIND_STATE: EventKind.STATE,
     task_pb2.EVENT_KIND_PROGRESS: EventKind.PROGRESS,
     task_pb2.EVENT_KIND_LOG: EventKind.LOG,
+    task_pb2.EVENT_KIND_ARTIFACT: EventKind.ARTIFACT,
     task_pb2.EVENT_KIND_CANCEL: EventKind.CANCEL,
 }
 _WHOLE_FAILURES: Final = 3
@@ -134,6 +137,7 @@ def task(value: Task, *, full: bool) -> task_pb2.Task:
         start_time=timestamp(value.start_time),
         end_time=timestamp(value.end_time),
         expire_time=timestamp(value.expire_time),
+        output_file_id=_id(value.output_file_id),
     )
 
 
@@ -174,6 +178,8 @@ def event(task_id: UUID, value: Event) -> task_pb2.TaskEvent:
             message.progress.CopyFrom(_progress(body | {"time": value.time.isoformat()}))
         case EventKind.LOG:
             message.log.CopyFrom(_log_line(body))
+        case EventKind.ARTIFACT:
+            message.artifact.CopyFrom(file(from_event(body, task_id, value.attempt)))
         case EventKind.CANCEL:
             message.cancel.CopyFrom(_cancellation(load_cancellation(body)) or task_pb2.Cancellation())
         case EventKind.GAP:
@@ -351,6 +357,7 @@ def _state_change(body: dict[str, Any]) -> task_pb2.StateChange:
                 attempts=outcome["attempts"],
                 total_time=duration(timedelta(seconds=outcome["total_seconds"])),
                 run_time=duration(timedelta(seconds=outcome["run_seconds"])),
+                output_file_id=outcome.get("output_file_id") or "",
             )
         )
     return message

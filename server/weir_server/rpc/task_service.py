@@ -34,6 +34,7 @@ from weir_server.rpc import convert_tasks
 from weir_server.rpc.change_messages import change_messages
 from weir_server.rpc.convert import span, timestamp
 from weir_server.rpc.event_messages import EventMessages
+from weir_server.rpc.file_calls import FileCalls
 from weir_server.rpc.schedule_calls import ScheduleCalls
 from weir_server.rpc.status import answer_to
 
@@ -60,6 +61,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self._pages = runtime.pages
         self._validation = validation
         self._schedules = ScheduleCalls(runtime, validation)
+        self._files = FileCalls(runtime)
 
     async def SubmitTask(self, request: pb.SubmitTaskRequest, context: Any) -> pb.SubmitTaskResponse:
         wanted = await self._request(request)
@@ -256,6 +258,19 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         self, request: pb.PreviewScheduleRequest, context: Any
     ) -> pb.PreviewScheduleResponse:
         return await self._schedules.preview(request)
+
+    async def GetFile(self, request: pb.GetFileRequest, context: Any) -> pb.GetFileResponse:
+        return await self._files.get(request)
+
+    async def ListFiles(self, request: pb.ListFilesRequest, context: Any) -> pb.ListFilesResponse:
+        return await self._files.list(request)
+
+    async def DownloadFile(
+        self, request: pb.DownloadFileRequest, context: Any
+    ) -> AsyncGenerator[pb.DownloadFileResponse]:
+        async with aclosing(self._files.download(request)) as messages:
+            async for message in messages:
+                yield message
 
     def _position(self, token: str, scope: str) -> int | None:
         try:

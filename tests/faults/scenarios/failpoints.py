@@ -22,6 +22,8 @@ FAILPOINTS: dict[str, tuple[str, ...]] = {
         "claim.committed",
         "claim.started",
         "hint.acknowledged",
+        "artifact.stored",
+        "artifact.committed",
         "events.sent",
         "archive.committed",
         "finish.reported",

@@ -3,6 +3,7 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,50 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(weir: Weir, options: tuple
     assert running.stderr.read() == b""
     running.stderr.close()
     assert running.wait(60) == 0
+
+
+class TestFiles:
+    def test_are_listed_and_saved(self, weir: Weir, tmp_path: Path):
+        task = weir("tasks", "submit", "probe.artifact", '{"text": "héllo"}', "--json").lines[-1]
+        header, row = weir("tasks", "files", task["id"]).out.splitlines()
+        assert header.split() == ["ID", "NAME", "SIZE_BYTES", "MEDIA_TYPE", "CREATE_TIME"]
+        file_id, name, size, *_ = row.split()
+        assert (file_id, name, size) == (task["output"]["text"], "note.txt", "6")
+        (line,) = weir("tasks", "files", task["id"], "--json").lines
+        assert (line["id"], line["media_type"], line["task_id"]) == (file_id, "text/plain", task["id"])
+        told = weir("tasks", "events", task["id"], "--kind", "artifact").out
+        assert f"file note.txt, 6 bytes: weir tasks download {file_id}" in told
+
+        ran = weir("tasks", "download", file_id, "-o", tmp_path / "here.txt")
+        assert (ran.status, ran.out) == (0, "")
+        assert (tmp_path / "here.txt").read_text() == "héllo"
+        assert weir("tasks", "download", file_id, "-o", "-").out == "héllo"
+        ran = weir("tasks", "download", file_id, "-o", tmp_path / "again.txt", "--json")
+        assert ran.document["name"] == "note.txt"
+
+    def test_a_file_of_that_name_is_not_overwritten(self, weir: Weir, tmp_path: Path):
+        task = weir("tasks", "submit", "probe.artifact", '{"text": "x"}', "--json").lines[-1]
+        file_id = task["output"]["text"]
+        there = replace(weir, folder=tmp_path)
+        assert there("tasks", "download", file_id).status == 0
+        assert (tmp_path / "note.txt").read_text() == "x"
+        refused = there("tasks", "download", file_id)
+        assert refused.status == 2
+        assert "note.txt is there already; say where to with -o" in refused.err
+
+    def test_what_is_not_there_is_told(self, weir: Weir, tmp_path: Path):
+        nothing = "01990000-0000-7000-8000-000000000000"
+        assert weir("tasks", "files", nothing).status == 6
+        ran = weir("tasks", "download", nothing, "-o", tmp_path / "x")
+        assert (ran.status, list(tmp_path.iterdir())) == (6, [])
+        assert "see what there is with: weir tasks files TASK" in ran.err
+
+    def test_a_large_result_is_followed(self, weir: Weir):
+        ran = weir("tasks", "submit", "probe.long", '{"count": 2}')
+        assert ran.status == 0, ran.err
+        assert "file result.json, 2,000,011 bytes" in ran.out
+        *events, task = weir("tasks", "submit", "probe.long", '{"count": 2}', "--json").lines
+        assert len(task["output"]["text"]) == 2_000_000
+        assert events[-1]["state"]["outcome"]["output_file_id"] == task["output_file_id"]
+        assert weir("tasks", "result", task["id"], "--json").document == task["output"]
+        assert weir("tasks", "get", task["id"], "--json").document["output"] == task["output"]

@@ -1,5 +1,6 @@
 """Turns what a handler raised into a failure: who must act, the first cause, where it happened."""
 
+import errno
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,6 +13,7 @@ from weir_workers.runs import exits
 _CAUSES: Final = 10
 _STACK: Final = 16_384
 _MESSAGE: Final = 2000
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 def describe(error: BaseException, clean: Callable[[str], str]) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _kind(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _FULL):
         return "RESOURCE"
     return "DEPENDENCY" if isinstance(error, ConnectionError) else "USER_ERROR"
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from weir.task import Answer, Ask, Cancelled, Refused
+from weir.task import Answer, Ask, Cancelled, Refused, TaskFailure
 from weir_workers.handlers.outbox import Key
 from weir_workers.pipe import Pipe, receive_from, send_to
 
@@ -83,4 +83,6 @@ class BlockingQuestions:
 def _value(answer: Answer) -> Any:
     if (refused := answer.get("refused")) is not None:
         raise Refused(refused["code"], refused["message"])
+    if (failed := answer.get("failed")) is not None:
+        raise TaskFailure(failed["kind"], failed["message"], code=failed["code"])
     return answer["value"]

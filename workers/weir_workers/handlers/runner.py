@@ -10,18 +10,20 @@ import asyncio
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from weir.task import Ask, Cancelled, Context, TaskDefinition
+from weir.task import Ask, Cancelled, Context, Scratch, TaskDefinition
 from weir_workers import packs
 from weir_workers.handlers.failures import describe, invalid_input
 from weir_workers.handlers.outbox import Key, Outbox, TaskSink, system_line
 from weir_workers.handlers.questions import Questions
-from weir_workers.handlers.results import returned
+from weir_workers.handlers.results import STORED, handed_over, returned, too_large
 from weir_workers.pipe import Pipe
 from weir_workers.wards import processes, spawning
 
@@ -36,6 +38,7 @@ class Runner:
         self._outbox = Outbox(pipe)
         self._questions = Questions(pipe)
         self._running: dict[Key, asyncio.Task[None]] = {}
+        self._folder = Path(tempfile.gettempdir())
 
     async def run(self) -> None:
         """Serve the worker until it is gone."""
@@ -58,10 +61,13 @@ class Runner:
     async def _run(self, key: Key, message: dict[str, Any]) -> None:
         spawned = spawning.enter(processes.run_mark(*key))
         sink = TaskSink(self._outbox, key)
+        scratch = Scratch(self._folder / processes.run_mark(*key), message["file_bytes"])
         try:
-            result = await self._outcome(message, sink, self._questions.of(key))
+            result = await self._outcome(message, sink, scratch, self._questions.of(key))
         finally:
             del self._running[key]
+        if _is_there(scratch.folder):
+            await asyncio.to_thread(processes.remove, scratch.folder)
         if spawned.any and (left := await asyncio.to_thread(spawned.end_all)):
             self._outbox.line(key, system_line(f"killed what the handler left running: {', '.join(left)}"))
         # Where the worker is gone, nobody is left to tell, and this process ends with it.
@@ -70,7 +76,11 @@ class Runner:
             await self._pipe.send({"op": "done", "id": key[0], "attempt": key[1], **result})
 
     async def _outcome(
-        self, message: dict[str, Any], sink: TaskSink, ask: Callable[[Ask], Awaitable[Any]]
+        self,
+        message: dict[str, Any],
+        sink: TaskSink,
+        scratch: Scratch,
+        ask: Callable[[Ask], Awaitable[Any]],
     ) -> dict[str, Any]:
         definition = self._definitions[message["type"]]
         context = Context(
@@ -80,6 +90,7 @@ class Runner:
             sink,
             self._resources,
             message["checkpoint"],
+            scratch=scratch,
             ask=ask,
         )
         try:
@@ -87,11 +98,29 @@ class Runner:
         except ValidationError as error:
             return {"failure": invalid_input(error)}
         try:
-            return returned(definition, await definition.handler(given, context))
+            told = returned(definition, await definition.handler(given, context))
+            if isinstance(told, dict):
+                return told
+            return await _store(told, message["result_bytes"], scratch.folder, ask)
         except (asyncio.CancelledError, Cancelled):
             return {"cancelled": True}
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - all becomes the failure
             return {"failure": describe(error, sink.clean)}
+
+
+def _is_there(folder: Path) -> bool:
+    # Few runs have one: no thread is asked for the others.
+    return folder.exists()
+
+
+async def _store(
+    text: bytes, most: int, folder: Path, ask: Callable[[Ask], Awaitable[Any]]
+) -> dict[str, Any]:
+    """Have the worker keep a large result."""
+    if (refused := too_large(text, most)) is not None:
+        return refused
+    await ask(await asyncio.to_thread(handed_over, folder, text))
+    return STORED
 
 
 async def serve(pack: str, end: socket.socket) -> None:

@@ -40,6 +40,10 @@ class Process:
         except OSError as error:
             raise ChildGone(f"a process of pack {self.pack!r}: {error}") from error
 
+    def folder_of(self, task_id: UUID, attempt: int) -> Path:
+        """Where its files lie that it hands over; it does one run only."""
+        return self._folder
+
     async def messages(self) -> AsyncGenerator[dict[str, Any]]:
         """What its keeper says, how the run ended last; then nothing of it is left, the keeper included."""
         done = None

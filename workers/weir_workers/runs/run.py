@@ -18,10 +18,10 @@ from typing import Any, NoReturn
 import orjson
 from pydantic import ValidationError
 
-from weir.task import BlockingContext, Cancelled, Masks, TaskDefinition
+from weir.task import BlockingContext, Cancelled, Masks, Scratch, TaskDefinition
 from weir_workers.handlers.failures import describe, invalid_input
 from weir_workers.handlers.questions import BlockingQuestions
-from weir_workers.handlers.results import returned
+from weir_workers.handlers.results import STORED, handed_over, returned, too_large
 from weir_workers.runs import limits
 from weir_workers.runs.exits import Exit, memory_failure
 from weir_workers.wards import processes
@@ -138,13 +138,16 @@ def _outcome(start: dict[str, Any], load: Loader, place: Place, stop: Stop) -> d
     sink = ReportSink(place.reports)
     try:
         definition = load()[start["type"]]
+        questions = BlockingQuestions(place.questions)
+        scratch = Scratch(place.folder, start["file_bytes"])
         context = BlockingContext(
             start["id"],
             start["attempt"],
             start["project"],
             sink,
             last_checkpoint=start["checkpoint"],
-            ask=BlockingQuestions(place.questions).ask,
+            scratch=scratch,
+            ask=questions.ask,
         )
         try:
             given = definition.input_model.model_validate(start["input"])
@@ -152,13 +155,22 @@ def _outcome(start: dict[str, Any], load: Loader, place: Place, stop: Stop) -> d
             return {"failure": invalid_input(error)}
         _part_from_siblings()
         _limit(start)
-        return returned(definition, stop.call(definition, given, context))
+        told = returned(definition, stop.call(definition, given, context))
+        return told if isinstance(told, dict) else _store(told, start["result_bytes"], place, questions)
     except (Cancelled, asyncio.CancelledError):
         return {"cancelled": True}
     except MemoryError as error:
         return _out_of_memory(error, start, sink)
     except BaseException as error:  # noqa: BLE001 - whatever a handler raises becomes the failure
         return {"failure": describe(error, sink.clean)}
+
+
+def _store(text: bytes, most: int, place: Place, questions: BlockingQuestions) -> dict[str, Any]:
+    """Have the worker keep a large result."""
+    if (refused := too_large(text, most)) is not None:
+        return refused
+    questions.ask(handed_over(place.folder, text))
+    return STORED
 
 
 def _limit(start: dict[str, Any]) -> None:

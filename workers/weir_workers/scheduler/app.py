@@ -120,3 +120,7 @@ class Sweeps:
             await self._runtime.collecting.sweep.sweep()
         except (WeirError, OSError) as error:
             _log.warning("the sweep of dataset files was broken off: %s", error)
+        try:
+            await self._runtime.file_sweep.sweep()
+        except (WeirError, OSError) as error:
+            _log.warning("the sweep of files of tasks was broken off: %s", error)

@@ -5,18 +5,30 @@ so that a name never shows half a file, not even after a power cut. A name is a
 few plain parts joined by `/`; nothing else gets to the file system.
 """
 
+import hashlib
 import os
 import re
 import secrets
+import shutil
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Final, Protocol
 
 from weir_core.failpoints import reach
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,199}){0,15}")
 _UNFINISHED = ".unfinished-"
+_PORTION: Final = 1 << 20
+
+
+class Source(Protocol):
+    """Gives content a portion at a time; nothing at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class UnsafeName(ValueError):
@@ -24,6 +36,22 @@ class UnsafeName(ValueError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name!r} is no name of a stored file; it must be plain parts joined by '/'")
+
+
+class TooLarge(ValueError):
+    """Content that goes on beyond what may be stored; nothing of it is."""
+
+
+class Abandoned(Exception):
+    """Nobody wants the content any more; nothing of it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Size and SHA-256 of what was stored."""
+
+    size: int
+    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +71,36 @@ class ObjectStore:
 
     def put(self, name: str, content: bytes | memoryview) -> None:
         """Stores the content under the name; one that is there is replaced."""
-        target = self.path(name)
-        self._make_folder(target.parent)
-        draft = target.parent / f"{_UNFINISHED}{secrets.token_hex(8)}"
-        try:
-            _write_synced(draft, content)
-            reach("segment.drafted")
-            draft.replace(target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
-        reach("segment.stored")
+        with self._drafted(name) as draft:
+            draft.write(content)
+
+    def put_from(self, name: str, source: Source, most: int, abandoned: threading.Event) -> Measure:
+        """Stores what `source` gives, a portion at a time; TooLarge, Abandoned.
+
+        What is measured is what was stored, whatever becomes of the source meanwhile.
+        """
+        digest, size = hashlib.sha256(), 0
+        with self._drafted(name) as draft:
+            while portion := source.read(_PORTION):
+                size += len(portion)
+                if size > most:
+                    raise TooLarge(f"more than {most:,} bytes")
+                if abandoned.is_set():
+                    raise Abandoned
+                digest.update(portion)
+                draft.write(portion)
+        return Measure(size, digest.digest())
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """Some bytes of a file, fewer at its end; FileNotFoundError."""
+        with self.path(name).open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def copy_to(self, name: str, target: Path) -> None:
+        """Writes a file's content to a file that is not there yet; OSError where it is."""
+        with self.path(name).open("rb") as source, target.open("xb") as file:
+            shutil.copyfileobj(source, file, _PORTION)
 
     def path(self, name: str) -> Path:
         """Where the file with that name is; UnsafeName if it would be outside."""
@@ -88,6 +134,25 @@ class ObjectStore:
             path.unlink(missing_ok=True)
         return len(old)
 
+    @contextmanager
+    def _drafted(self, name: str) -> Generator[BinaryIO]:
+        """A file to be written to, that gets its name once all is on the disk."""
+        target = self.path(name)
+        self._make_folder(target.parent)
+        draft = target.parent / f"{_UNFINISHED}{secrets.token_hex(8)}"
+        try:
+            with draft.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            reach("file.drafted")
+            draft.replace(target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+        reach("file.stored")
+
     def _walk(self, prefix: str) -> Iterator[tuple[Path, os.stat_result]]:
         top = self.path(prefix) if prefix else self._root
         for folder, _, names in os.walk(top):
@@ -103,13 +168,6 @@ class ObjectStore:
         folder.mkdir(parents=True, exist_ok=True)
         for made in missing:
             _sync_folder(made.parent)
-
-
-def _write_synced(path: Path, content: bytes | memoryview) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Files that tasks make: what is kept of them, and for how long."""
