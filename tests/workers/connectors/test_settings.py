@@ -38,10 +38,10 @@ class TestSchemas:
         for schema in (connection_schema(HttpConnector()), collection_schema(HttpConnector())):
             jsonschema.Draft202012Validator.check_schema(schema)
 
-    def test_the_token_alone_is_write_only(self) -> None:
+    def test_secrets_are_write_only(self) -> None:
         properties = connection_schema(HttpConnector())["properties"]
         secret = [name for name, about in properties.items() if "writeOnly" in str(about)]
-        assert secret == ["token"]
+        assert secret == ["token", "password", "client_secret", "refresh_token"]
 
     def test_every_setting_is_described(self) -> None:
         for schema in (connection_schema(HttpConnector()), collection_schema(HttpConnector())):
