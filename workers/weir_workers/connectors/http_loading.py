@@ -62,9 +62,9 @@ class PageLoader:
         paths = [path for path in (rules.next_path, rules.has_more_path) if path]
         _, envelope, digest = await self._get(asked, paths)
         found = envelope.extras[0] if rules.next_path else last_value(envelope, rules.record_path)
-        if rules.has_more_path and envelope.extras[-1] in {None, False, "false"}:
-            found = None
-        following = _checked_mark(asked.url, found, question) if found not in {None, ""} else None
+        ended = rules.has_more_path and not _true(envelope.extras[-1])
+        none = ended or found is None or found is False or found == ""
+        following = None if none else _checked_mark(asked.url, found, question)
         return Loaded(self._parse(envelope, ordinal), digest, following)
 
     async def _get(self, asked: Request, paths: Sequence[str]) -> tuple[Answer, Envelope, bytes]:
@@ -113,6 +113,10 @@ def wrong(url: URL, message: str) -> SourceError:
     return SourceError(
         "INVALID_INPUT", f"{url.host}{url.path}: {message}", code="http.shape", host=url.host or ""
     )
+
+
+def _true(told: object) -> bool:
+    return bool(told) and told != "false"
 
 
 def _checked_mark(url: URL, mark: Any, question: Question) -> Any:
