@@ -15,7 +15,11 @@ from weir_workers.connectors.contract import Batch, Checkpoint, Drift, Partition
 from weir_workers.connectors.http import HttpConnector
 from weir_workers.connectors.retry import RetryPolicy
 
-NUMBERED = {"path": "/numbered", "records_path": "results", "pagination": {"kind": "page", "page_size": 10}}
+NUMBERED: dict[str, Any] = {
+    "path": "/numbered",
+    "records_path": "results",
+    "pagination": {"kind": "page", "page_size": 10},
+}
 LINKED = {
     "path": "/linked",
     "records_path": "data.items",
