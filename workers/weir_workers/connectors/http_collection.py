@@ -15,7 +15,7 @@ from weir_workers.connectors.http_pagination import (
     Simple,
     TimeWindows,
 )
-from weir_workers.connectors.http_request import BodyConflict, placed
+from weir_workers.connectors.http_request import BodyConflict, placed, whole_numbers
 from weir_workers.connectors.setting_types import DottedPath, Parameter, Scalar, Strict
 from weir_workers.connectors.times import TimeFormat
 
@@ -131,7 +131,7 @@ class HttpCollection(Strict):
             raise ValueError("must be a JSON object that is not nested too deep") from None
         if size > _MAX_BODY:
             raise ValueError(f"has {size} bytes as JSON, at most {_MAX_BODY} can be sent")
-        return body
+        return whole_numbers(body)
 
     @model_validator(mode="after")
     def _body_fits(self) -> "HttpCollection":

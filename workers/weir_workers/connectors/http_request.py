@@ -63,8 +63,20 @@ def text(value: Scalar) -> str:
     """A value as it stands in a query."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    # A whole number may have become a double on its way through JSON.
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return str(whole_numbers(value))
+
+
+def whole_numbers(value: Any) -> Any:
+    """The value with whole numbers that have become doubles on their way through JSON."""
+    match value:
+        case float():
+            return int(value) if value.is_integer() else value
+        case list():
+            return [whole_numbers(one) for one in cast("list[Any]", value)]
+        case dict():
+            return {name: whole_numbers(one) for name, one in cast("dict[str, Any]", value).items()}
+        case _:
+            return value
 
 
 def placed(body: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,5 +91,5 @@ def placed(body: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]
                 raise BodyConflict(f"`body`: {parent!r} is no object, so that {path!r} can't be set in it")
             at[parent] = dict(cast("dict[str, Any]", inner))
             at = at[parent]
-        at[name] = int(value) if isinstance(value, float) and value.is_integer() else value
+        at[name] = whole_numbers(value)
     return found
