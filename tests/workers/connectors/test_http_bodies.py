@@ -20,10 +20,11 @@ from tests.workers.connectors.reading import PLAIN, Waits, read, source_at
 from weir_workers.connectors.budget import Budget
 from weir_workers.connectors.contract import Wanted
 from weir_workers.connectors.errors import BodyCut, SourceError
-from weir_workers.connectors.fetch import Fetcher, Trust
+from weir_workers.connectors.fetch import Fetcher
 from weir_workers.connectors.http import HttpConnector
 from weir_workers.connectors.http_auth import Credentials, Fixed
 from weir_workers.connectors.inflate import TooGreat, inflate
+from weir_workers.connectors.links import Trust
 from weir_workers.connectors.retry import RetryPolicy
 from weir_workers.connectors.session import open_session
 

@@ -1,11 +1,12 @@
 """Time windows, and how far a run reads: cursor, until, limit."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.fixtures.http_source import Asked, HttpSource
+from tests.fixtures.http_source import Asked, HttpSource, meeting, normal
 from tests.workers.connectors.reading import NUMBERED, Got, read, source_at
 from tests.workers.connectors.test_http_paging import LAST_ID, by_last_id, by_offset, offset
 from weir_workers.connectors.contract import Wanted
@@ -98,6 +99,14 @@ class TestTimeWindows:
         got = await read(source_at(api), windows(format="date", end_inclusive=True))
         assert got.ids() == list(range(35))
         assert {asked.query["start"] == asked.query["end"] for asked in api.asked} == {True}
+
+    async def test_several_are_asked_for_at_a_time_where_each_is_a_page(self, api: HttpSource) -> None:
+        api.records = api.records[:5]
+        api.faults[1] = [normal(), *[meeting(asyncio.Barrier(3))] * 6]
+        async with asyncio.timeout(10):
+            got = await read(source_at(api), windows("/plain", until="2024-01-08", in_flight=3))
+        assert len(got.rows) == 35
+        assert api.most_at_once == 3
 
     async def test_without_until_they_reach_to_now(self, api: HttpSource) -> None:
         api.records = [{"id": 1, "at": text(datetime.now(UTC) - timedelta(seconds=5))}]

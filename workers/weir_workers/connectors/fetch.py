@@ -13,7 +13,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import BinaryIO, TypeAlias, TypeVar
-from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
@@ -27,6 +26,7 @@ from weir_workers.connectors.failures import broken, held_back, refused_answer, 
 from weir_workers.connectors.http_auth import Auth, Credentials
 from weir_workers.connectors.http_request import Request
 from weir_workers.connectors.inflate import ACCEPTED, TooGreat, UnknownEncoding, inflate
+from weir_workers.connectors.links import Trust, bad_redirect, foreign, target, with_query
 from weir_workers.connectors.retry import RetryPolicy, retry_after
 
 MAX_BODY = 64 * 1024 * 1024
@@ -61,21 +61,6 @@ class Download:
     headers: Mapping[str, str]
     size: int
     """Bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Which hosts get the token and the fixed headers."""
-
-    base: URL
-    extra_hosts: frozenset[str]
-
-    def covers(self, url: URL) -> bool:
-        """True for the connection's own host and those named beside it."""
-        if url.scheme not in {self.base.scheme, "https"}:
-            return False
-        own = (url.scheme, url.host, url.port) == (self.base.scheme, self.base.host, self.base.port)
-        return own or str(url.host) in self.extra_hosts or f"{url.host}:{url.port}" in self.extra_hosts
 
 
 class Fetcher:
@@ -119,13 +104,7 @@ class Fetcher:
     def check_trusted(self, url: URL) -> None:
         """Refuses a next link that leaves the connection's hosts."""
         if not self._trust.covers(url):
-            raise SourceError(
-                "INVALID_INPUT",
-                f"the next link leads to {url.origin()}, which is not the connection's host; "
-                "if that is right, add it to the connection's `extra_hosts`",
-                code="link.foreign",
-                host=url.host or "",
-            )
+            raise foreign(url)
 
     def without_secret(self, url: URL) -> URL:
         """A link as it may be kept: sources like to repeat the query, and the key is in it."""
@@ -193,11 +172,11 @@ class Fetcher:
             if not isinstance(found, _Redirect):
                 return found
             if request.url.scheme == "https" and found.to.scheme != "https":
-                raise _bad_redirect(request.url, "to an address without TLS")
+                raise bad_redirect(request.url, "to an address without TLS")
             if request.body is not None and found.status not in _KEEPING_METHOD:
-                raise _bad_redirect(request.url, f"a POST with {found.status}; ask where it leads to")
+                raise bad_redirect(request.url, f"a POST with {found.status}; ask where it leads to")
             request = replace(request, url=self.without_secret(found.to))
-        raise _bad_redirect(request.url, f"more than {_MAX_REDIRECTS} times")
+        raise bad_redirect(request.url, f"more than {_MAX_REDIRECTS} times")
 
     async def _hop(
         self, request: Request, headers: Mapping[str, str], consume: Consume[T]
@@ -227,13 +206,13 @@ class Fetcher:
             self._requests += 1
             async with self._session.request(
                 request.method,
-                _with_query(url, credentials.query),
+                with_query(url, credentials.query),
                 data=request.body,
                 headers={**headers, **typed, **credentials.headers},
                 allow_redirects=False,
             ) as response:
                 if response.status in _REDIRECTS:
-                    return _Redirect(response.status, _target(url, response))
+                    return _Redirect(response.status, target(url, response.headers.get("Location", "")))
                 if response.status in _SLOWING:
                     self._budget.refused(begun)
                 if response.status != HTTPStatus.OK:
@@ -244,13 +223,15 @@ class Fetcher:
                 return found
 
     async def _whole(self, url: URL, response: aiohttp.ClientResponse, _: asyncio.Timeout) -> Answer:
-        parts = bytearray()
+        parts: list[bytes] = []
+        size = 0
         async for part in response.content.iter_any():
             self._bytes += len(part)
-            parts += part
-            if len(parts) > self._max_body:
+            size += len(part)
+            parts.append(part)
+            if size > self._max_body:
                 raise too_large(url.host or "", self._max_body, "ask for smaller pages")
-        return Answer(url, response.headers, bytes(parts), self._next_link(url, response))
+        return Answer(url, response.headers, b"".join(parts), self._next_link(url, response))
 
     def _inflated(self, answer: Answer) -> Answer:
         encoding = answer.headers.get("Content-Encoding", "")
@@ -283,27 +264,3 @@ class Fetcher:
 class _Redirect:
     status: int
     to: URL
-
-
-def _with_query(url: URL, query: Mapping[str, str]) -> URL:
-    """The address as it is sent; what stands there stays as it is, to the letter."""
-    if not query:
-        return url
-    return URL(f"{url}{'&' if url.raw_query_string else '?'}{urlencode(query)}", encoded=True)
-
-
-def _target(url: URL, response: aiohttp.ClientResponse) -> URL:
-    location = response.headers.get("Location", "")
-    try:
-        target = url.join(URL(location))
-    except ValueError:
-        raise _bad_redirect(url, "to something that is no URL") from None
-    if not location or target.scheme not in {"http", "https"} or not target.host:
-        raise _bad_redirect(url, "to something that is no web address")
-    return target.with_user(None).with_fragment(None)
-
-
-def _bad_redirect(url: URL, why: str) -> SourceError:
-    return SourceError(
-        "INVALID_INPUT", f"{url.host} redirects {why}", code="http.redirect", host=url.host or ""
-    )

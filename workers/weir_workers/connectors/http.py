@@ -8,7 +8,7 @@ the cursor that the run began with, so that a resumed run asks the very same que
 
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import ClassVar
 
 import aiohttp
@@ -20,16 +20,17 @@ from weir_workers import __version__
 from weir_workers.connectors.budget import Budget
 from weir_workers.connectors.clock import REAL, Clock
 from weir_workers.connectors.contract import Item, Partition, Source, SourceStream, Wanted
-from weir_workers.connectors.envelope import split
+from weir_workers.connectors.envelope import WrongShape, split
 from weir_workers.connectors.errors import BodyCut, SourceError
-from weir_workers.connectors.fetch import MAX_BODY, Answer, Fetcher, Trust
+from weir_workers.connectors.fetch import MAX_BODY, Answer, Fetcher
 from weir_workers.connectors.http_auth import Auth, Fixed, Grant, OAuth2, Tokens, fixed_credentials, identity
 from weir_workers.connectors.http_collection import HttpCollection
 from weir_workers.connectors.http_connection import HttpConnection
-from weir_workers.connectors.http_pagination import Offsets, PageNumbers, TimeWindows
+from weir_workers.connectors.http_pagination import TimeWindows
 from weir_workers.connectors.http_reading import HttpReading
 from weir_workers.connectors.http_request import question
 from weir_workers.connectors.http_token import fetch_token
+from weir_workers.connectors.links import Trust
 from weir_workers.connectors.retry import RetryPolicy
 from weir_workers.connectors.session import open_session
 from weir_workers.connectors.settings import parsed_settings
@@ -153,7 +154,8 @@ def _anything(_: Answer) -> None:
 
 def _is_json(answer: Answer) -> None:
     try:
-        split(b"[" + answer.body + b"]", "")
+        with suppress(WrongShape):
+            split(answer.body, "")
     except BodyCut:
         host, kind = answer.url.host or "", answer.headers.get("Content-Type", "").split(";")[0]
         raise SourceError(
@@ -167,8 +169,7 @@ def _is_json(answer: Answer) -> None:
 
 
 def _in_flight(collection: HttpCollection) -> int:
-    rules = collection.inner
-    return rules.in_flight if isinstance(rules, PageNumbers | Offsets) else 2
+    return max(getattr(rules, "in_flight", 2) for rules in (collection.pagination, collection.inner))
 
 
 def _connection(source: Source) -> HttpConnection:

@@ -146,6 +146,9 @@ class TimeWindows(Strict):
             "a second or a millisecond by `format`, a microsecond for iso."
         ),
     )
+    in_flight: int = Field(
+        default=4, ge=1, le=16, description="Windows asked for at a time, where each is one page."
+    )
     pages: Simple = Field(
         default_factory=lambda: OnePage(kind="none"),
         description="How the pages of one window follow each other.",

@@ -1,6 +1,6 @@
 """The pages of one reading in their order, by the settings of the collection."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -18,10 +18,13 @@ from weir_workers.connectors.http_pagination import (
     TimeWindows,
 )
 from weir_workers.connectors.http_request import Question
-from weir_workers.connectors.pages import DONE, Load, Loaded, Steps, Turn, linked, numbered
+from weir_workers.connectors.pages import DONE, Load, Loaded, Steps, Turn, linked, listed, numbered
 from weir_workers.connectors.times import UNITS, TimeFormat, moment, now, rounded, told, written
 
 BEGINNING: Position = {}
+
+Window: TypeAlias = tuple[Question, Position, Position]
+"""What to ask for, the position at its beginning, and the one after it."""
 
 Rules: TypeAlias = PageNumbers | Offsets | Cursors | NextLinks | OnePage
 
@@ -68,25 +71,40 @@ class Walk:
 
         return load
 
-    async def _windowed(self, question: Question, rules: TimeWindows, at: Position) -> AsyncGenerator[Turn]:
+    def _windowed(self, question: Question, rules: TimeWindows, at: Position) -> AsyncGenerator[Turn]:
         # The end is told by the run's first position, so that a resumed run has the same windows.
         end = moment(at["end"]) if "end" in at else self._end(rules)
         begin = moment(at["window"]) if "window" in at else self._begin(rules)
-        inside: Position = at.get("at") or BEGINNING
+        windows = (
+            (question.with_params(_params(rules, each, stop)), _place(each, end), _place(stop, end))
+            for each in range(begin, end, rules.microseconds)
+            for stop in [min(each + rules.microseconds, end)]
+        )
         ordinal: int = at.get("page", 1)
-        while begin < end:
-            stop = min(begin + rules.microseconds, end)
-            following = {"window": written(stop, "iso"), "end": written(end, "iso")}
-            here = {**following, "window": written(begin, "iso")}
+        if isinstance(rules.pages, OnePage):
+            pages = ((asked, after) for asked, _, after in windows)
+            return listed(self._whole, pages, ordinal, 1 if self.limit else rules.in_flight)
+        return self._one_by_one(windows, rules.pages, at.get("at") or BEGINNING, ordinal)
+
+    async def _whole(self, question: Question, ordinal: int) -> Loaded:
+        return await self.loader.at_link(question, None, str(question.url), ordinal)
+
+    async def _one_by_one(
+        self,
+        windows: Iterable[Window],
+        rules: Rules,
+        inside: Position,
+        ordinal: int,
+    ) -> AsyncGenerator[Turn]:
+        for question, here, after in windows:
             done = False
-            asked = question.with_params(_params(rules, begin, stop))
-            async with aclosing(self._simple(asked, rules.pages, inside, ordinal)) as pages:
+            async with aclosing(self._simple(question, rules, inside, ordinal)) as pages:
                 async for turn in pages:
                     ordinal, done = turn.ordinal + 1, turn.after == DONE
-                    yield replace(turn, after=following if done else {**here, "at": turn.after})
+                    yield replace(turn, after=after if done else {**here, "at": turn.after})
             if not done:
-                yield Turn(None, b"", following, ordinal - 1)
-            begin, inside = stop, BEGINNING
+                yield Turn(None, b"", after, ordinal - 1)
+            inside = BEGINNING
 
     def _begin(self, rules: TimeWindows) -> int:
         begin = moment(rules.start)
@@ -111,6 +129,10 @@ def time_of(cursor: CursorValue, form: TimeFormat, setting: str) -> int:
             f"the collection's settings: {setting}: {form!r} does not fit: {error}",
             code="settings.invalid",
         ) from None
+
+
+def _place(begin: int, end: int) -> Position:
+    return {"window": written(begin, "iso"), "end": written(end, "iso")}
 
 
 def _params(rules: TimeWindows, begin: int, stop: int) -> dict[str, str | int]:

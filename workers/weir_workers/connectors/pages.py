@@ -6,8 +6,9 @@ iterator early cancels what is still under way.
 """
 
 import asyncio
+import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -120,6 +121,25 @@ async def linked(load: Load, start: Any, at: Position, ordinal: int, *, ahead: b
             ordinal += 1
             if mark is not None and not ahead:
                 tasks.append(asyncio.create_task(load(mark, ordinal)))
+
+
+async def listed(
+    load: Load, places: Iterable[tuple[Any, Position]], ordinal: int, in_flight: int
+) -> AsyncGenerator[Turn]:
+    """Pages at places that are known, each with the position after it."""
+    coming, reach = iter(places), 1
+    afters: deque[Position] = deque()
+    async with _cancelled_at_end() as ahead:
+        while True:
+            for place, after in itertools.islice(coming, reach - len(ahead)):
+                ahead.append(asyncio.create_task(load(place, ordinal + len(ahead))))
+                afters.append(after)
+            if not ahead:
+                return
+            loaded = await ahead.popleft()
+            yield Turn(await loaded.parsed, loaded.digest, afters.popleft(), ordinal)
+            # The first page goes alone: it may be the one that shows the columns.
+            ordinal, reach = ordinal + 1, in_flight
 
 
 def _note(mark: Any, passed: set[int]) -> None:
