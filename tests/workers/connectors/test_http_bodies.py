@@ -201,6 +201,13 @@ class TestPost:
         got = await read(source_at(http_source), {"path": "/search", "method": "POST", "body": {"id": 3}})
         assert got.ids() == [3]
 
+    async def test_is_not_sent_to_another_host(self, http_source: HttpSource) -> None:
+        away = f"http://localhost:{http_source.port}/there"
+        http_source.apis["/search"] = lambda _: web.Response(status=307, headers={"Location": away})
+        with pytest.raises(SourceError, match=r"a POST to http://localhost:\d+, which is not its host"):
+            await read(source_at(http_source), {"path": "/search", "method": "POST"})
+        assert len(http_source.asked) == 1
+
 
 class TestShape:
     @pytest.mark.parametrize(

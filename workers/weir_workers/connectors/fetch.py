@@ -175,6 +175,8 @@ class Fetcher:
                 raise bad_redirect(request.url, "to an address without TLS")
             if request.body is not None and found.status not in _KEEPING_METHOD:
                 raise bad_redirect(request.url, f"a POST with {found.status}; ask where it leads to")
+            if request.body is not None and not self._trust.covers(found.to):
+                raise bad_redirect(request.url, f"a POST to {found.to.origin()}, which is not its host")
             request = replace(request, url=self.without_secret(found.to))
         raise bad_redirect(request.url, f"more than {_MAX_REDIRECTS} times")
 

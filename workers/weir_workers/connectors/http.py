@@ -6,6 +6,7 @@ position in the window}` for time windows, `{"done": true}` at the end. It carri
 the cursor that the run began with, so that a resumed run asks the very same question.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -22,6 +23,7 @@ from weir_workers.connectors.clock import REAL, Clock
 from weir_workers.connectors.contract import Item, Partition, Source, SourceStream, Wanted
 from weir_workers.connectors.envelope import WrongShape, split
 from weir_workers.connectors.errors import BodyCut, SourceError
+from weir_workers.connectors.failures import broken
 from weir_workers.connectors.fetch import MAX_BODY, Answer, Fetcher
 from weir_workers.connectors.http_auth import Auth, Fixed, Grant, OAuth2, Tokens, fixed_credentials, identity
 from weir_workers.connectors.http_collection import HttpCollection
@@ -69,7 +71,11 @@ class HttpConnector:
         url = question(connection.base_url, connection.check_path, {}, None, "query").url
         async with self._fetcher(brief, source, RetryPolicy(tries=1), 1) as (fetcher, _):
             try:
-                await fetcher.get(url, _is_json if connection.check_path else _anything)
+                # Tokens, redirects and the turn of others come on top of the request itself.
+                async with asyncio.timeout(2 * _CHECK_SECONDS):
+                    await fetcher.get(url, _is_json if connection.check_path else _anything)
+            except TimeoutError as error:
+                raise broken(error, url.host or "", 2 * _CHECK_SECONDS) from None
             except SourceError as error:
                 refused = error.status not in range(300, 500) or error.status in {401, 403, 407, 429}
                 if connection.check_path or refused:
