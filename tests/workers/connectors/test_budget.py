@@ -119,17 +119,19 @@ class TestSlowingDown:
         budget = Budget(waits)
         budget.allow(8, 0)
 
-        async def under_way() -> int:
+        async def under_way(want: int, *, refused: bool = False) -> int:
             """How many get in at once."""
             inside = asyncio.Semaphore(0)
             done = asyncio.Event()
 
             async def enter() -> None:
-                async with budget.turn():
+                async with budget.turn() as begun:
                     inside.release()
                     await done.wait()
+                    if refused:
+                        budget.refused(begun)
 
-            tasks = [asyncio.create_task(enter()) for _ in range(20)]
+            tasks = [asyncio.create_task(enter()) for _ in range(want)]
             for _ in range(5):
                 await asyncio.sleep(0)
             found = inside._value
@@ -137,15 +139,15 @@ class TestSlowingDown:
             await asyncio.gather(*tasks)
             return found
 
-        assert await under_way() == 8
+        assert await under_way(20) == 8
         await waits.sleep(1)
-        begun = waits.now()
-        for _ in range(8):
-            budget.refused(begun)
-        assert await under_way() == 4
+        assert await under_way(6, refused=True) == 6
+        assert await under_way(20) == 3
+        budget.answered()
+        assert await under_way(20) == 3
         for _ in range(100):
             budget.answered()
-        assert await under_way() == 8
+        assert await under_way(20) == 8
 
     async def test_refusal_of_one_run_holds_up_the_others(self, http_source: HttpSource) -> None:
         waits = Waits()

@@ -52,7 +52,9 @@ def all_ways(open_turns: Callable[[Any], Any], records: int) -> None:
     start=st.integers(0, 1),
     told=st.booleans(),
 )
-def test_offsets(records: int, sizes: list[int], asked: int, in_flight: int, start: int, told: bool) -> None:
+def test_offsets(
+    *, records: int, sizes: list[int], asked: int, in_flight: int, start: int, told: bool
+) -> None:
     """A source that gives at an offset as many as it likes, and may tell how many there are."""
 
     async def load(offset: int, _: int) -> Loaded:

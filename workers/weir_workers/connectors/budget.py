@@ -56,9 +56,9 @@ class Budget:
         self._not_before = max(self._not_before, self._clock.now() + min(seconds, _LONGEST_HOLD))
 
     def refused(self, begun: float) -> None:
-        """The source has enough: fewer at a time, once for all that were under way together."""
+        """The source has enough: half as many at a time, once for all that were under way together."""
         if begun >= self._lowered:
-            self._now_most = max(1, self._now_most // 2)
+            self._now_most = max(1, min(self._now_most, self._busy) // 2)
             self._lowered, self._good = self._clock.now(), 0
 
     def answered(self) -> None:
