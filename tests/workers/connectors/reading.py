@@ -1,5 +1,7 @@
 """Reads all of a source and keeps what came, for tests."""
 
+import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -13,7 +15,11 @@ from weir_workers.connectors.contract import Batch, Checkpoint, Drift, Partition
 from weir_workers.connectors.http import HttpConnector
 from weir_workers.connectors.retry import RetryPolicy
 
-NUMBERED = {"path": "/numbered", "records_path": "results", "pagination": {"kind": "page", "page_size": 10}}
+NUMBERED: dict[str, Any] = {
+    "path": "/numbered",
+    "records_path": "results",
+    "pagination": {"kind": "page", "page_size": 10},
+}
 LINKED = {
     "path": "/linked",
     "records_path": "data.items",
@@ -25,12 +31,18 @@ PLAIN = {"path": "/plain"}
 
 @dataclass
 class Waits:
-    """Stands for the time between tries: remembers the waits, and does not wait."""
+    """Stands for the time between requests: remembers the waits, and does not wait."""
 
     seconds: list[float] = field(default_factory=list[float])
+    _ahead: float = 0.0
+
+    def now(self) -> float:
+        return time.monotonic() + self._ahead
 
     async def sleep(self, seconds: float) -> None:
         self.seconds.append(seconds)
+        self._ahead += seconds
+        await asyncio.sleep(0)
 
 
 @dataclass
@@ -57,7 +69,7 @@ def source_at(http_source: HttpSource, secrets: Mapping[str, str] | None = None,
 
 def quick(waits: Waits | None = None, tries: int = 6) -> HttpConnector:
     """A connector that does not wait between tries."""
-    return HttpConnector(RetryPolicy(tries=tries), (waits or Waits()).sleep)
+    return HttpConnector(RetryPolicy(tries=tries), waits or Waits())
 
 
 async def read(

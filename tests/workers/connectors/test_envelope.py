@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weir_workers.connectors.envelope import BodyCut, WrongShape, slices, split
+from weir_workers.connectors.envelope import WrongShape, slices, split
+from weir_workers.connectors.errors import BodyCut
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -26,7 +27,7 @@ class TestSplit:
         found = split(wrapped(records, space), "data.items", ("total", "next", "data.x", "none.such"))
         assert found.extras == (7, None, "]", None)
         assert repr(json.loads(found.records)) == repr(records)
-        parts = slices(found.records, strict=found.strict)
+        parts = slices(found)
         assert repr([json.loads(part) for part in parts]) == repr(records)
 
     @given(st.lists(documents, min_size=1, max_size=5), spaces, st.data())

@@ -54,7 +54,8 @@ class TestRetry:
         assert len(http_source.asked) == 5
         assert len(waits.seconds) == 4
         ceilings = [0.25, 0.5, 1.0, 2.0]
-        assert all(top / 2 <= wait <= top for wait, top in zip(waits.seconds, ceilings, strict=True))
+        # A little of the wait is over when it begins.
+        assert all(top / 2 - 0.1 <= wait <= top for wait, top in zip(waits.seconds, ceilings, strict=True))
 
 
 class TestRetryAfter:
@@ -62,7 +63,7 @@ class TestRetryAfter:
         http_source.faults[1] = [status(429, Retry_After="7"), status(503, Retry_After="9")]
         waits = Waits()
         await read(source_at(http_source), PLAIN, connector=quick(waits))
-        assert sum(waits.seconds) >= 16
+        assert sum(waits.seconds) == pytest.approx(16, abs=0.5)
 
     async def test_date_is_waited_for(self, http_source: HttpSource) -> None:
         due = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)

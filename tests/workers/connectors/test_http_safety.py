@@ -1,7 +1,10 @@
+import socket
+from typing import Any
+
 import pytest
 
 from tests.fixtures.http_source import HttpSource, redirect
-from tests.workers.connectors.reading import LINKED, PLAIN, read, source_at
+from tests.workers.connectors.reading import LINKED, NUMBERED, PLAIN, quick, read, source_at
 from weir_workers.connectors.contract import Source
 from weir_workers.connectors.errors import SourceError
 
@@ -12,7 +15,18 @@ def elsewhere(http_source: HttpSource) -> str:
 
 
 class TestPrivateAddress:
-    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"])
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "127.0.0.1",
+            "localhost",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[64:ff9b::7f00:1]",
+            "0.0.0.0",
+        ],
+    )
     async def test_is_refused_without_permission(self, http_source: HttpSource, host: str) -> None:
         source = Source({"base_url": f"http://{host}:{http_source.port}"})
         with pytest.raises(SourceError, match="not a public address") as caught:
@@ -20,7 +34,9 @@ class TestPrivateAddress:
         assert (caught.value.kind, caught.value.code) == ("INVALID_INPUT", "address.refused")
         assert http_source.asked == []
 
-    @pytest.mark.parametrize("host", ["2130706433", "127.1", "0x7f.1"])
+    @pytest.mark.parametrize(
+        "host", ["2130706433", "127.1", "0x7f.1", "0177.0.0.1", "017700000001", "0x7f000001"]
+    )
     async def test_odd_writing_of_one_gets_nowhere(self, http_source: HttpSource, host: str) -> None:
         source = Source({"base_url": f"http://{host}:{http_source.port}"})
         with pytest.raises(SourceError) as caught:
@@ -28,11 +44,31 @@ class TestPrivateAddress:
         assert caught.value.kind == "INVALID_INPUT"
         assert http_source.asked == []
 
-    @pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.1", "240.0.0.1", "[::]", "[ff02::1]"])
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "0.0.0.0",
+            "224.0.0.1",
+            "240.0.0.1",
+            "[::]",
+            "[ff02::1]",
+            "169.254.169.254",
+            "[::ffff:a9fe:a9fe]",
+            "[fd00:ec2::254]",
+        ],
+    )
     async def test_redirect_is_checked_too(self, http_source: HttpSource, host: str) -> None:
         http_source.faults[1] = [redirect(f"http://{host}:{http_source.port}/plain")]
         with pytest.raises(SourceError, match="not a public address"):
             await read(source_at(http_source), PLAIN)
+        assert len(http_source.asked) == 1
+
+    @pytest.mark.parametrize("host", ["2852039166", "0251.0376.0251.0376", "0xa9fea9fe", "169.16689662"])
+    async def test_redirect_to_an_odd_writing_gets_nowhere(self, http_source: HttpSource, host: str) -> None:
+        http_source.faults[1] = [redirect(f"http://{host}/latest/meta-data")]
+        with pytest.raises(SourceError) as caught:
+            await read(source_at(http_source), PLAIN, connector=quick(tries=1))
+        assert caught.value.code in {"address.refused", "http.url", "http.redirect", "http.dns"}
         assert len(http_source.asked) == 1
 
     async def test_proxy_of_the_environment_is_not_used(
@@ -41,6 +77,45 @@ class TestPrivateAddress:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
         got = await read(source_at(http_source), PLAIN)
         assert len(got.rows) == 10
+
+
+class TestNamesThatChange:
+    """A name server that gives one answer to who checks and another to who dials finds nobody to fool."""
+
+    @pytest.fixture
+    def answers(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What the name server says of api.example, one after the other."""
+        told: list[str] = []
+        real = socket.getaddrinfo
+
+        def lookup(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
+            return real(told.pop(0) if host == "api.example" else host, port, *rest, **more)
+
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
+        return told
+
+    async def test_checked_address_is_the_one_dialled(
+        self, http_source: HttpSource, answers: list[str]
+    ) -> None:
+        answers += ["127.0.0.1", "169.254.169.254"]
+        source = source_at(http_source, base_url=f"http://api.example:{http_source.port}")
+        got = await read(source, NUMBERED)
+        assert len(got.rows) == 35
+        assert answers == ["169.254.169.254"]
+        http_source.asked.clear()
+        with pytest.raises(SourceError, match=r"'api.example' \(address 169.254.169.254\)") as caught:
+            await read(source, NUMBERED)
+        assert caught.value.code == "address.refused"
+        assert http_source.asked == []
+
+    async def test_redirect_to_a_name_is_checked_by_its_address(
+        self, http_source: HttpSource, answers: list[str]
+    ) -> None:
+        answers += ["169.254.169.254"]
+        http_source.faults[1] = [redirect(f"http://api.example:{http_source.port}/plain")]
+        with pytest.raises(SourceError, match="not a public address"):
+            await read(source_at(http_source), PLAIN)
+        assert len(http_source.asked) == 1
 
 
 class TestToken:

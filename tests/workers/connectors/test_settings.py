@@ -7,6 +7,7 @@ from weir_core.datasets.commits import MAX_RAW, Reject
 from weir_workers.connectors.contract import Partition, Source, Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.http import HttpConnector
+from weir_workers.connectors.http_collection import HttpCollection
 from weir_workers.connectors.registry import (
     ConnectorUnknown,
     collection_schema,
@@ -16,6 +17,15 @@ from weir_workers.connectors.registry import (
 )
 
 BASE: dict[str, Any] = {"base_url": "https://api.example.com"}
+
+
+OAUTH: dict[str, Any] = {**BASE, "token_url": "https://login.example.com/token", "client_id": "me"}
+POST: dict[str, Any] = {"method": "POST", "send_in": "body"}
+WINDOW: dict[str, Any] = {"kind": "time_window", "start": "2024-01-01"}
+
+
+def _nested(depth: int) -> dict[str, Any]:
+    return {"a": _nested(depth - 1)} if depth else {}
 
 
 async def refusal(source: Source, wanted: Wanted) -> SourceError:
@@ -38,10 +48,10 @@ class TestSchemas:
         for schema in (connection_schema(HttpConnector()), collection_schema(HttpConnector())):
             jsonschema.Draft202012Validator.check_schema(schema)
 
-    def test_the_token_alone_is_write_only(self) -> None:
+    def test_secrets_are_write_only(self) -> None:
         properties = connection_schema(HttpConnector())["properties"]
         secret = [name for name, about in properties.items() if "writeOnly" in str(about)]
-        assert secret == ["token"]
+        assert secret == ["token", "password", "client_secret", "refresh_token"]
 
     def test_every_setting_is_described(self) -> None:
         for schema in (connection_schema(HttpConnector()), collection_schema(HttpConnector())):
@@ -56,6 +66,10 @@ class TestSchemas:
             ({"pagination": {"kind": "guess"}}, False),
             ({"pagination": {"kind": "page", "page_size": 0}}, False),
             ({"nonsense": 1}, False),
+            ({"pagination": {**WINDOW, "pages": {"kind": "offset", "page_size": 10}}}, True),
+            ({"pagination": {**WINDOW, "pages": {"kind": "time_window", "start": "2024-01-01"}}}, False),
+            ({"pagination": {"kind": "cursor", "next_path": "a"}, "cursor_format": "epoch_ms"}, True),
+            ({"method": "PUT"}, False),
         ],
     )
     def test_schema_and_connector_agree(self, settings: dict[str, Any], valid: bool) -> None:
@@ -76,6 +90,17 @@ class TestRefusedSettings:
             ({**BASE, "headers": {"X": "a\r\nB: c"}}, "headers"),
             ({**BASE, "color": "red"}, "color"),
             ({**BASE, "timeout_seconds": 0}, "timeout_seconds"),
+            ({**BASE, "auth": "query"}, "needs the secret `token`"),
+            ({**BASE, "auth": "basic"}, "needs `username`"),
+            ({**BASE, "auth": "basic", "username": "a:b"}, "username"),
+            ({**BASE, "auth": "oauth2_client_credentials"}, "needs `token_url`"),
+            ({**OAUTH, "auth": "oauth2_client_credentials"}, "needs the secret `client_secret`"),
+            ({**OAUTH, "auth": "oauth2_refresh_token"}, "needs the secret `refresh_token`"),
+            ({**OAUTH, "token_url": "https://u:p@x.example"}, "token_url: Value error, must have a host"),
+            ({**OAUTH, "token_url": "https://x.example?a=1"}, "parameters belong to `token_params`"),
+            ({**BASE, "max_concurrency": 0}, "max_concurrency"),
+            ({**BASE, "max_per_minute": -1}, "max_per_minute"),
+            ({**BASE, "check_path": "/me?x=1"}, "check_path"),
         ],
     )
     async def test_connection(self, settings: dict[str, Any], said: str) -> None:
@@ -92,6 +117,31 @@ class TestRefusedSettings:
             ({"columns": [{"name": "a", "type": "bool"}] * 2}, "named twice: a"),
             ({"path": "/x?y=1"}, "path"),
             ({"records_path": 'a"b'}, "records_path"),
+            ({"body": {"a": 1}}, "`body` needs `method` POST"),
+            ({"send_in": "body"}, "`send_in` body needs `method` POST"),
+            ({"method": "POST", "body": {"a": "x" * 70_000}}, "at most 65536 can be sent"),
+            ({"method": "POST", "body": _nested(400)}, "not nested too deep"),
+            (
+                {**POST, "cursor_param": "a.b", "body": {"a": 1}},
+                "'a' is no object, so that 'a.b' ",
+            ),
+            ({**POST, "pagination": {"kind": "page", "page_param": "a.b"}, "body": {"a": []}}, "'a.b'"),
+            ({"pagination": {"kind": "cursor"}}, "needs either `next_path` or `record_path`"),
+            ({"pagination": {"kind": "cursor", "next_path": "a", "record_path": "b"}}, "needs either"),
+            ({"pagination": {"kind": "time_window"}}, "pagination.time_window.start: Field required"),
+            ({"pagination": {**WINDOW, "start": "soon"}}, "'soon' is no time, such as 2024-01-31"),
+            ({"pagination": {**WINDOW, "start": ""}}, "`start` must be set"),
+            ({"pagination": {**WINDOW, "until": "2024-01-01"}}, "`until` must be later than `start`"),
+            ({"pagination": {**WINDOW, "width": "6h", "format": "date"}}, "must be whole days"),
+            ({"pagination": {**WINDOW, "width": "1 day"}}, "width"),
+            ({"pagination": {**WINDOW, "pages": WINDOW}}, "pages"),
+            ({"format": "ndjson", "records_path": "a"}, "records_path must be empty for `format` ndjson"),
+            (
+                {"format": "ndjson", "pagination": {"kind": "cursor", "next_path": "a"}},
+                "pagination.next_path must be empty",
+            ),
+            ({"max_pages": 0}, "max_pages"),
+            ({"cursor_format": "stardate"}, "cursor_format"),
         ],
     )
     async def test_collection(self, settings: dict[str, Any], said: str) -> None:
@@ -111,3 +161,10 @@ class TestReject:
         reject = Reject.of(b"x" * (MAX_RAW + 1), "too long")
         assert (len(reject.raw), reject.truncated) == (MAX_RAW, True)
         assert not Reject.of(b"x" * MAX_RAW, "just right").truncated
+
+
+class TestBody:
+    def test_whole_numbers_that_were_doubles_are_whole_again(self) -> None:
+        body = {"size": 10.0, "boost": 1.5, "deep": [{"n": 2.0}], "flag": True}
+        found = HttpCollection.model_validate({"method": "POST", "body": body}).body
+        assert repr(found) == "{'size': 10, 'boost': 1.5, 'deep': [{'n': 2}], 'flag': True}"

@@ -4,7 +4,8 @@ The check stands between name resolution and connect, so the address that was
 checked is the one that is dialled; a literal address in a URL never gets to a
 resolver and is checked by `check_literal`. Without permission only public
 addresses pass; with it private, loopback and link-local ones too; multicast,
-reserved and unspecified ones never do.
+reserved and unspecified ones never do, nor those where clouds hand out the
+machine's own credentials.
 """
 
 import ipaddress
@@ -40,12 +41,17 @@ _NEVER_V4 = tuple(
         "203.0.113.0/24",
         "224.0.0.0/4",
         "240.0.0.0/4",
+        # Metadata services of clouds.
+        "100.100.100.200/32",
+        "169.254.169.254/32",
+        "169.254.170.2/32",
     )
 )
 _PRIVATE_V6 = tuple(ipaddress.IPv6Network(net) for net in ("::1/128", "fc00::/7", "fe80::/10"))
 _PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
 _NEVER_V6 = tuple(
-    ipaddress.IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+    ipaddress.IPv6Network(net)
+    for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "fd00:ec2::254/128")
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -53,15 +59,17 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 def may_dial(address: Address, *, allow_private: bool) -> bool:
     """True if a connection to the address may be opened."""
     if isinstance(address, ipaddress.IPv4Address):
-        if any(address in net for net in _PRIVATE_V4):
-            return allow_private
-        return not any(address in net for net in _NEVER_V4)
+        if any(address in net for net in _NEVER_V4):
+            return False
+        return allow_private or not any(address in net for net in _PRIVATE_V4)
     inner = _embedded(address)
     if inner is not None:
         return may_dial(inner, allow_private=allow_private)
+    if any(address in net for net in _NEVER_V6):
+        return False
     if any(address in net for net in _PRIVATE_V6):
         return allow_private
-    return address in _PUBLIC_V6 and not any(address in net for net in _NEVER_V6)
+    return address in _PUBLIC_V6
 
 
 def check_literal(host: str, *, allow_private: bool) -> None:
@@ -77,7 +85,7 @@ def refused(host: str, address: str) -> SourceError:
     return SourceError(
         "INVALID_INPUT",
         f"{host!r}{which} is not a public address; a connection reaches private ones only if "
-        "`allow_private_addresses` is set",
+        "`allow_private_addresses` is set, and metadata services of clouds never",
         code="address.refused",
         host=host,
     )

@@ -5,20 +5,17 @@ What msgspec refuses (NaN, a lone surrogate) gets a second chance by the
 standard library, which is slow and tells a cut body from an odd one.
 """
 
-import functools
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
+from weir_workers.connectors import lenient
+from weir_workers.connectors.errors import BodyCut
+from weir_workers.connectors.paths import STRICT, Cutter, find, gathered, members
+
 _BOM = b"\xef\xbb\xbf"
-_SPACE = " \t\r\n"
-
-
-class BodyCut(ValueError):
-    """The body is no whole JSON document: cut off, or no JSON at all."""
 
 
 class WrongShape(ValueError):
@@ -30,14 +27,18 @@ class Envelope:
     """A page taken apart."""
 
     records: bytes
-    """The JSON list of records as it came."""
+    """The JSON list of records as it came; where they came as lines, those that are JSON."""
     strict: bool
     """True: the list is proper JSON; False: only a lenient reader takes it."""
     extras: tuple[Any, ...]
     """Values at the paths that were asked for; None where there is none."""
+    lines: tuple[bytes, ...] | None = None
+    """Each record, where they came as lines and not all are proper JSON."""
 
 
-def split(body: bytes, records_path: str, extra_paths: Sequence[str] = ()) -> Envelope:
+def split(
+    body: bytes, records_path: str, extra_paths: Sequence[str] = (), *, one_record: bool = False
+) -> Envelope:
     """Takes a body apart by dotted paths; an empty path is the body itself."""
     body = body.removeprefix(_BOM)
     try:
@@ -48,23 +49,42 @@ def split(body: bytes, records_path: str, extra_paths: Sequence[str] = ()) -> En
         strict = False
     except RecursionError:
         raise WrongShape("the body is nested too deep") from None
-    return Envelope(_checked_list(raw, records_path), strict, extras)
+    return Envelope(_checked_list(raw, records_path, one_record=one_record), strict, extras)
 
 
-def slices(records: bytes, *, strict: bool) -> list[bytes]:
-    """Each record of a list as the bytes that came."""
-    if strict:
-        return [bytes(raw) for raw in msgspec.json.decode(records, type=list[msgspec.Raw])]
-    text = _text(records)
-    return [_bytes(text[start:end]) for start, end in _elements(text)]
+def split_lines(body: bytes) -> Envelope:
+    """Takes a body apart that is a record a line; BodyCut if its last line is cut."""
+    body = body.removeprefix(_BOM)
+    lines = tuple(line for part in body.split(b"\n") if (line := part.strip()))
+    proper = [line for line in lines if _proper(line)]
+    if lines and not body.endswith(b"\n") and not _proper(lines[-1]):
+        raise BodyCut("the last line is no whole JSON document")
+    records = b"[" + b",".join(proper) + b"]"
+    return Envelope(records, len(proper) == len(lines), (), None if len(proper) == len(lines) else lines)
 
 
-def documents(records: bytes) -> list[Any]:
-    """The records of a list as Python objects: for a look at their fields."""
+def slices(envelope: Envelope) -> list[bytes]:
+    """Each record of a page as the bytes that came."""
+    if envelope.lines is not None:
+        return list(envelope.lines)
+    return (STRICT if envelope.strict else lenient.CUTTER).elements(envelope.records)
+
+
+def documents(envelope: Envelope) -> list[Any]:
+    """The records of a page as Python objects: for a look at their fields."""
     try:
-        return msgspec.json.decode(records, type=list[Any])
+        return msgspec.json.decode(envelope.records, type=list[Any])
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return json.loads(_text(records), strict=False)
+        return lenient.parsed(envelope.records)
+
+
+def last_value(envelope: Envelope, path: str) -> Any:
+    """The value at a path in the last record; None if there is none."""
+    raws = slices(envelope)
+    if not raws:
+        return None
+    cutter = STRICT if _proper(raws[-1]) else lenient.CUTTER
+    return _value(find(raws[-1], path.split("."), cutter))
 
 
 def _split_strictly(
@@ -72,112 +92,63 @@ def _split_strictly(
 ) -> tuple[bytes, tuple[Any, ...]]:
     if not records_path:
         msgspec.json.decode(body, type=msgspec.Raw)
-    raw = _raw_at(body, records_path)
-    extras = (_raw_at(body, path) for path in extra_paths)
-    return raw, tuple(None if extra == b"" else msgspec.json.decode(extra) for extra in extras)
-
-
-def _raw_at(body: bytes, path: str) -> bytes:
-    """The bytes at a path; empty if there is nothing."""
-    found = body
-    for name in path.split(".") if path else ():
-        try:
-            member: Any = msgspec.json.decode(found, type=_member(name))
-            found = bytes(member.value)
-        except msgspec.ValidationError:
-            return b""
-    return found
-
-
-@functools.lru_cache(maxsize=256)
-def _member(name: str) -> type[msgspec.Struct]:
-    return msgspec.defstruct("Member", [("value", msgspec.Raw, msgspec.Raw(b""))], rename={"value": name})
+    paths = [path.split(".") for path in (records_path, *extra_paths) if path]
+    # One walk over the body for all that is asked of it; the rest is looked for in the parts.
+    top = members(body, tuple({names[0]: None for names in paths})) if paths else None
+    if top is None:
+        return _split_by(body, records_path, extra_paths, STRICT)
+    records = body
+    if records_path:
+        first, *rest = records_path.split(".")
+        records = gathered(top[first], rest, STRICT)
+    found = (find(top[names[0]], names[1:], STRICT) for names in paths[bool(records_path) :])
+    return records, tuple(_value(raw) for raw in found)
 
 
 def _split_leniently(
     body: bytes, records_path: str, extra_paths: Sequence[str]
 ) -> tuple[bytes, tuple[Any, ...]]:
-    text = _text(body)
     try:
-        start, end = _find(text, records_path)
-        whole = json.loads(text, strict=False)
-    except (ValueError, IndexError):
-        raise BodyCut("the body is no whole JSON document") from None
+        lenient.check(body)
+        return _split_by(body, records_path, extra_paths, lenient.CUTTER)
     except RecursionError:
         raise WrongShape("the body is nested too deep") from None
-    return _bytes(text[start:end]), tuple(_value_at(whole, path) for path in extra_paths)
 
 
-def _find(text: str, path: str) -> tuple[int, int]:
-    """Where the value at a path begins and ends; an empty span if there is none."""
-    decoder = json.JSONDecoder(strict=False)
-    start, end = _span(decoder, text, 0)
-    if text[end:].strip(_SPACE):
-        raise ValueError("something follows the document")
-    for name in path.split(".") if path else ():
-        members = dict(_members(decoder, text, start)) if text[start] == "{" else {}
-        if name not in members:
-            return end, end
-        start, end = members[name]
-    return start, end
+def _split_by(
+    body: bytes, records_path: str, extra_paths: Sequence[str], cutter: Cutter
+) -> tuple[bytes, tuple[Any, ...]]:
+    records = gathered(body, records_path.split(".") if records_path else [], cutter)
+    return records, tuple(_value(find(body, path.split("."), cutter)) for path in extra_paths)
 
 
-def _members(decoder: json.JSONDecoder, text: str, start: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Names of an object's members and where their values stand."""
-    at = _skip(text, start + 1)
-    while text[at] != "}":
-        name, at = decoder.raw_decode(text, at)
-        span = _span(decoder, text, _skip(text, at) + 1)
-        yield name, span
-        at = _skip(text, span[1])
-        at = _skip(text, at + 1) if text[at] == "," else at
+def _value(raw: bytes) -> Any:
+    if raw == b"":
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return lenient.parsed(raw)
 
 
-def _elements(text: str) -> Iterator[tuple[int, int]]:
-    """Where each element of a list begins and ends."""
-    decoder = json.JSONDecoder(strict=False)
-    at = _skip(text, _skip(text, 0) + 1)
-    while text[at] != "]":
-        span = _span(decoder, text, at)
-        yield span
-        at = _skip(text, span[1])
-        at = _skip(text, at + 1) if text[at] == "," else at
+def _proper(raw: bytes) -> bool:
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
-def _span(decoder: json.JSONDecoder, text: str, at: int) -> tuple[int, int]:
-    start = _skip(text, at)
-    return start, decoder.raw_decode(text, start)[1]
-
-
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in _SPACE:
-        at += 1
-    return at
-
-
-def _value_at(document: Any, path: str) -> Any:
-    for name in path.split("."):
-        document = cast("dict[str, Any]", document).get(name) if isinstance(document, dict) else None
-    return document
-
-
-def _checked_list(raw: bytes, path: str) -> bytes:
+def _checked_list(raw: bytes, path: str, *, one_record: bool) -> bytes:
     first = raw.lstrip()[:1]
     if first == b"[":
         return raw
     if raw.strip() == b"null":
         return b"[]"
+    if first == b"{" and one_record:
+        return b"[" + raw + b"]"
     where = f"at records_path {path!r}" if path else "in the body itself (records_path is empty)"
     raise WrongShape(f"there is {_KINDS.get(first, 'a number')} {where}, where the list of records should be")
 
 
 _KINDS = {b"": "nothing", b"{": "an object", b'"': "a text", b"t": "true", b"f": "false"}
-
-
-def _text(raw: bytes) -> str:
-    # Odd bytes must come out as they came in.
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

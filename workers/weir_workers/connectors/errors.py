@@ -6,6 +6,10 @@ from typing import Literal, TypeAlias
 SourceFailureKind: TypeAlias = Literal["INVALID_INPUT", "DEPENDENCY", "RATE_LIMITED", "RESOURCE"]
 
 
+class BodyCut(ValueError):
+    """A body is not whole, or not what it should be at all: a failed try."""
+
+
 class SourceError(Exception):
     """A source could not be read. The message is for people and holds no secret."""
 

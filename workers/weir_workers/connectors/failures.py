@@ -5,8 +5,7 @@ import http
 import aiohttp
 from yarl import URL
 
-from weir_workers.connectors.envelope import BodyCut
-from weir_workers.connectors.errors import SourceError
+from weir_workers.connectors.errors import BodyCut, SourceError
 
 _ADVICE = {
     401: "the connection's credentials are not accepted",
@@ -36,6 +35,18 @@ def refused_answer(url: URL, status: int, hint: float | None) -> SourceError:
         )
     advice = f": {_ADVICE[status]}" if status in _ADVICE else ""
     return SourceError("INVALID_INPUT", f"{what}{advice}", code=f"http.{status}", status=status, host=host)
+
+
+def too_large(host: str, limit: int, advice: str) -> SourceError:
+    """The error for a body beyond its bound, packed or unpacked."""
+    message = f"an answer of {host} is greater than {limit} bytes; {advice}"
+    return SourceError("INVALID_INPUT", message, code="http.too_large", host=host)
+
+
+def held_back(host: str, seconds: float) -> SourceError:
+    """The error for a request that is not made, since the source has told others to wait."""
+    message = f"{host} has told us to wait; {seconds:.0f} s are left of that"
+    return SourceError("RATE_LIMITED", message, code="http.held", host=host, retry_after=seconds)
 
 
 def broken(error: Exception, host: str, timeout: float) -> SourceError:

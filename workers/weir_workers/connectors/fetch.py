@@ -1,4 +1,4 @@
-"""One GET at a time until it succeeds or may not be tried again.
+"""One request at a time until it succeeds or may not be tried again.
 
 A try that failed for a while (429, 5xx, a timeout, a broken connection, a body that
 is cut) is repeated with growing waits, honouring Retry-After; one that asks for
@@ -8,30 +8,37 @@ not leave the hosts it is for.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import TypeVar
+from typing import BinaryIO, TypeAlias, TypeVar
 
 import aiohttp
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from weir_core.datasets.commits import Counts
-from weir_workers.connectors.addresses import GuardedResolver, check_literal
-from weir_workers.connectors.envelope import BodyCut
-from weir_workers.connectors.errors import SourceError
-from weir_workers.connectors.failures import broken, refused_answer, retryable
+from weir_workers.connectors.addresses import check_literal
+from weir_workers.connectors.budget import Budget
+from weir_workers.connectors.clock import REAL, Clock
+from weir_workers.connectors.errors import BodyCut, SourceError
+from weir_workers.connectors.failures import broken, held_back, refused_answer, retryable, too_large
+from weir_workers.connectors.http_auth import Auth, Credentials
+from weir_workers.connectors.http_request import Request
+from weir_workers.connectors.inflate import ACCEPTED, TooGreat, UnknownEncoding, inflate
+from weir_workers.connectors.links import Trust, bad_redirect, foreign, target, with_query
 from weir_workers.connectors.retry import RetryPolicy, retry_after
 
 MAX_BODY = 64 * 1024 * 1024
 _MAX_REDIRECTS = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
+_KEEPING_METHOD = {307, 308}
+_SLOWING = {429, 503}
+_BLOCK = 1024 * 1024
 
 T = TypeVar("T")
-Sleep = Callable[[float], Awaitable[None]]
+Consume: TypeAlias = Callable[[URL, aiohttp.ClientResponse, asyncio.Timeout], Awaitable[T]]
+_NO_CREDENTIALS = Credentials()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class Answer:
     """A good answer, body and all."""
 
     url: URL
+    """Where it came from, after redirects."""
     headers: Mapping[str, str]
     body: bytes
     next_link: URL | None
@@ -46,18 +54,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """Which hosts get the token and the fixed headers."""
+class Download:
+    """What was written elsewhere, as it came: by `headers` it may have a Content-Encoding."""
 
-    base: URL
-    extra_hosts: frozenset[str]
-
-    def covers(self, url: URL) -> bool:
-        """True for the connection's own host and those named beside it."""
-        if url.scheme not in {self.base.scheme, "https"}:
-            return False
-        own = (url.scheme, url.host, url.port) == (self.base.scheme, self.base.host, self.base.port)
-        return own or str(url.host) in self.extra_hosts or f"{url.host}:{url.port}" in self.extra_hosts
+    url: URL
+    headers: Mapping[str, str]
+    size: int
+    """Bytes."""
 
 
 class Fetcher:
@@ -67,26 +70,31 @@ class Fetcher:
         self,
         session: aiohttp.ClientSession,
         trust: Trust,
-        private_headers: Mapping[str, str],
+        auth: Auth,
         *,
         timeout: float,
         allow_private: bool,
         decoders: Executor,
+        budget: Budget,
+        accept: str = "application/json",
+        secret_param: str = "",
         policy: RetryPolicy | None = None,
-        sleep: Sleep = asyncio.sleep,
+        clock: Clock = REAL,
         max_body: int = MAX_BODY,
     ) -> None:
         self._session = session
         self._trust = trust
-        self._private_headers = private_headers
+        self._auth = auth
         self._timeout = timeout
         self._allow_private = allow_private
         self._decoders = decoders
+        self._budget = budget
+        self._accept = accept
+        self._secret_param = secret_param
         self._policy = policy or RetryPolicy()
-        self._sleep = sleep
+        self._clock = clock
         self._max_body = max_body
         self._requests = self._bytes = 0
-        self._not_before = 0.0
 
     @property
     def counts(self) -> Counts:
@@ -96,129 +104,165 @@ class Fetcher:
     def check_trusted(self, url: URL) -> None:
         """Refuses a next link that leaves the connection's hosts."""
         if not self._trust.covers(url):
-            raise SourceError(
-                "INVALID_INPUT",
-                f"the next link leads to {url.origin()}, which is not the connection's host; "
-                "if that is right, add it to the connection's `extra_hosts`",
-                code="link.foreign",
-                host=url.host or "",
-            )
+            raise foreign(url)
 
-    async def get(self, url: URL, decode: Callable[[Answer], T]) -> T:
+    def without_secret(self, url: URL) -> URL:
+        """A link as it may be kept: sources like to repeat the query, and the key is in it."""
+        known = self._secret_param and self._secret_param in url.query
+        return url.without_query_params(self._secret_param) if known else url
+
+    async def get(self, asked: URL | Request, decode: Callable[[Answer], T]) -> T:
         """The decoded answer. `decode` runs in a thread; BodyCut from it counts as a failed try."""
+        request = asked if isinstance(asked, Request) else Request(asked)
+        headers = {"Accept": self._accept, "Accept-Encoding": ACCEPTED}
+
+        async def once() -> T:
+            answer = await self._follow(request, headers, self._whole)
+            return await self._in_thread(lambda: decode(self._inflated(answer)))
+
+        return await self._persist(request.url.host or "", once)
+
+    async def download(self, url: URL, into: BinaryIO, limit: int) -> Download:
+        """Writes a body of at most `limit` bytes into a file that can seek; a failed try begins anew there.
+
+        The deadline is for each part of it, not for the whole.
+        """
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+
+        async def write(at: URL, response: aiohttp.ClientResponse, deadline: asyncio.Timeout) -> Download:
+            size = 0
+            async for part in response.content.iter_chunked(_BLOCK):
+                size += len(part)
+                self._bytes += len(part)
+                if size > limit:
+                    raise too_large(at.host or "", limit, "the file is not read")
+                await self._in_thread(lambda part=part: into.write(part))
+                deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
+            return Download(at, response.headers, size)
+
+        async def once() -> Download:
+            await self._in_thread(lambda: into.truncate(into.seek(0)))
+            return await self._follow(Request(url), headers, write)
+
+        return await self._persist(url.host or "", once)
+
+    async def _persist(self, host: str, once: Callable[[], Awaitable[T]]) -> T:
         failures = 0
         while True:
-            await self._wait_turn()
             try:
-                return await self._try(url, decode)
-            except SourceError as error:
-                failures += 1
-                if not retryable(error) or failures >= self._policy.tries or self._too_long(error):
-                    raise
-                await self._pause(error, failures)
+                return await once()
+            except (aiohttp.ClientError, TimeoutError, BodyCut) as caught:
+                error = broken(caught, host, self._timeout)
+            except SourceError as caught:
+                error = caught
+            failures += 1
+            wait = self._policy.wait(failures, error.retry_after)
+            slowing = error.status in _SLOWING or error.retry_after is not None
+            if slowing:
+                self._budget.hold(wait)
+            if not retryable(error) or failures >= self._policy.tries or self._too_long(error):
+                # What it was raised from may hold an address with a key in it.
+                raise error from None
+            if not slowing:
+                await self._clock.sleep(wait)
 
-    async def _try(self, url: URL, decode: Callable[[Answer], T]) -> T:
-        host = url.host or ""
-        try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._follow(url)
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, decode, answer)
-        except (aiohttp.ClientError, TimeoutError, BodyCut) as error:
-            raise broken(error, host, self._timeout) from error
-
-    async def _follow(self, url: URL) -> Answer:
+    async def _follow(self, request: Request, headers: Mapping[str, str], consume: Consume[T]) -> T:
         for _ in range(_MAX_REDIRECTS + 1):
-            found = await self._once(url)
-            if isinstance(found, Answer):
+            found = await self._hop(request, headers, consume)
+            if not isinstance(found, _Redirect):
                 return found
-            if url.scheme == "https" and found.scheme != "https":
-                raise _bad_redirect(url, "to an address without TLS")
-            url = found
-        raise _bad_redirect(url, f"more than {_MAX_REDIRECTS} times")
+            if request.url.scheme == "https" and found.to.scheme != "https":
+                raise bad_redirect(request.url, "to an address without TLS")
+            if request.body is not None and found.status not in _KEEPING_METHOD:
+                raise bad_redirect(request.url, f"a POST with {found.status}; ask where it leads to")
+            if request.body is not None and not self._trust.covers(found.to):
+                raise bad_redirect(request.url, f"a POST to {found.to.origin()}, which is not its host")
+            request = replace(request, url=self.without_secret(found.to))
+        raise bad_redirect(request.url, f"more than {_MAX_REDIRECTS} times")
 
-    async def _once(self, url: URL) -> Answer | URL:
-        check_literal(url.host or "", allow_private=self._allow_private)
-        self._requests += 1
-        headers = self._private_headers if self._trust.covers(url) else None
-        async with self._session.get(url, headers=headers, allow_redirects=False) as response:
-            if response.status in _REDIRECTS:
-                return _target(url, response)
-            if response.status != HTTPStatus.OK:
-                hint = retry_after(response.headers.get("Retry-After"))
-                raise refused_answer(url, response.status, hint)
-            body = await self._read(url, response)
-            return Answer(url, response.headers, body, _next_link(response))
+    async def _hop(
+        self, request: Request, headers: Mapping[str, str], consume: Consume[T]
+    ) -> "T | _Redirect":
+        check_literal(request.url.host or "", allow_private=self._allow_private)
+        if not self._trust.covers(request.url):
+            return await self._send(request, headers, _NO_CREDENTIALS, consume)
+        credentials = await self._auth.credentials()
+        try:
+            return await self._send(request, headers, credentials, consume)
+        except SourceError as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
+                raise
+            fresh = await self._auth.credentials(credentials)
+            if fresh is credentials:
+                raise
+            return await self._send(request, headers, fresh, consume)
 
-    async def _read(self, url: URL, response: aiohttp.ClientResponse) -> bytes:
-        parts = bytearray()
+    async def _send(
+        self, request: Request, headers: Mapping[str, str], credentials: Credentials, consume: Consume[T]
+    ) -> "T | _Redirect":
+        url = request.url
+        if self._budget.held > self._policy.patience:
+            raise held_back(url.host or "", self._budget.held)
+        typed = {} if request.body is None else {"Content-Type": "application/json"}
+        async with self._budget.turn() as begun, asyncio.timeout(self._timeout) as deadline:
+            self._requests += 1
+            async with self._session.request(
+                request.method,
+                with_query(url, credentials.query),
+                data=request.body,
+                headers={**headers, **typed, **credentials.headers},
+                allow_redirects=False,
+            ) as response:
+                if response.status in _REDIRECTS:
+                    return _Redirect(response.status, target(url, response.headers.get("Location", "")))
+                if response.status in _SLOWING:
+                    self._budget.refused(begun)
+                if response.status != HTTPStatus.OK:
+                    hint = retry_after(response.headers.get("Retry-After"))
+                    raise refused_answer(url, response.status, hint)
+                found = await consume(url, response, deadline)
+                self._budget.answered()
+                return found
+
+    async def _whole(self, url: URL, response: aiohttp.ClientResponse, _: asyncio.Timeout) -> Answer:
+        parts: list[bytes] = []
+        size = 0
         async for part in response.content.iter_any():
             self._bytes += len(part)
-            parts += part
-            if len(parts) > self._max_body:
-                raise SourceError(
-                    "INVALID_INPUT",
-                    f"an answer of {url.host} is greater than {self._max_body} bytes; ask for smaller pages",
-                    code="http.too_large",
-                    host=url.host or "",
-                )
-        return bytes(parts)
+            size += len(part)
+            parts.append(part)
+            if size > self._max_body:
+                raise too_large(url.host or "", self._max_body, "ask for smaller pages")
+        return Answer(url, response.headers, b"".join(parts), self._next_link(url, response))
 
-    async def _wait_turn(self) -> None:
-        """Waits while the source has asked all of us to."""
-        left = self._not_before - asyncio.get_running_loop().time()
-        if left > 0:
-            await self._sleep(left)
+    def _inflated(self, answer: Answer) -> Answer:
+        encoding = answer.headers.get("Content-Encoding", "")
+        if not encoding:
+            return answer
+        host = answer.url.host or ""
+        try:
+            return replace(answer, body=inflate(answer.body, encoding, self._max_body))
+        except TooGreat:
+            raise too_large(host, self._max_body, "ask for smaller pages") from None
+        except UnknownEncoding as error:
+            raise SourceError("INVALID_INPUT", f"{host}: {error}", code="http.encoding", host=host) from None
 
-    async def _pause(self, error: SourceError, failures: int) -> None:
-        wait = self._policy.wait(failures, error.retry_after)
-        if error.retry_after is not None:
-            self._not_before = max(self._not_before, asyncio.get_running_loop().time() + error.retry_after)
-        await self._sleep(wait)
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+
+    def _next_link(self, url: URL, response: aiohttp.ClientResponse) -> URL | None:
+        try:
+            link = response.links.get("next")
+        except ValueError:
+            return None
+        found = link.get("url") if link is not None else None
+        return self.without_secret(found) if isinstance(found, URL) else None
 
     def _too_long(self, error: SourceError) -> bool:
         return error.retry_after is not None and error.retry_after > self._policy.patience
 
 
-@asynccontextmanager
-async def open_session(
-    *, allow_private: bool, connections: int, user_agent: str
-) -> AsyncGenerator[aiohttp.ClientSession]:
-    """A session that dials checked addresses only, keeps connections, and no cookies."""
-    resolver = GuardedResolver(ThreadedResolver(), allow_private=allow_private)
-    connector = aiohttp.TCPConnector(limit=connections, resolver=resolver)
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"},
-        # The whole of a try has one deadline, with its redirects: see Fetcher.
-        timeout=aiohttp.ClientTimeout(total=None),
-        read_bufsize=256 * 1024,
-        trust_env=False,
-    ) as session:
-        yield session
-
-
-def _target(url: URL, response: aiohttp.ClientResponse) -> URL:
-    location = response.headers.get("Location", "")
-    try:
-        target = url.join(URL(location))
-    except ValueError:
-        raise _bad_redirect(url, "to something that is no URL") from None
-    if not location or target.scheme not in {"http", "https"} or not target.host:
-        raise _bad_redirect(url, "to something that is no web address")
-    return target.with_user(None)
-
-
-def _next_link(response: aiohttp.ClientResponse) -> URL | None:
-    try:
-        link = response.links.get("next")
-    except ValueError:
-        return None
-    found = link.get("url") if link is not None else None
-    return found if isinstance(found, URL) else None
-
-
-def _bad_redirect(url: URL, why: str) -> SourceError:
-    return SourceError(
-        "INVALID_INPUT", f"{url.host} redirects {why}", code="http.redirect", host=url.host or ""
-    )
+@dataclass(frozen=True, slots=True)
+class _Redirect:
+    status: int
+    to: URL

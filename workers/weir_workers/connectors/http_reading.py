@@ -1,33 +1,27 @@
 """One reading of an API's collection, from a position to the end."""
 
-import asyncio
-import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 from contextlib import aclosing
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from yarl import URL
 
 from weir_core.datasets.commits import Counts, Position
-from weir_core.datasets.cursors import CursorValue, as_scalar
+from weir_core.datasets.cursors import CursorValue
+from weir_workers.connectors.column_settings import declared_schema
 from weir_workers.connectors.contract import Batch, Checkpoint, Drift, Item, Wanted
-from weir_workers.connectors.envelope import Envelope, WrongShape, split
-from weir_workers.connectors.errors import SourceError
-from weir_workers.connectors.fetch import Answer, Fetcher
-from weir_workers.connectors.http_settings import (
-    HttpCollection,
-    HttpConnection,
-    NextLinks,
-    PageNumbers,
-    Scalar,
-)
-from weir_workers.connectors.infer import TooManyColumns
-from weir_workers.connectors.pages import Loaded, Numbering, Turn, linked, numbered
-from weir_workers.connectors.records import Page, PageParser
+from weir_workers.connectors.cursor_range import CursorRange, OutOfRange
+from weir_workers.connectors.fetch import Fetcher
+from weir_workers.connectors.http_collection import HttpCollection
+from weir_workers.connectors.http_connection import HttpConnection
+from weir_workers.connectors.http_loading import PageLoader, wrong
+from weir_workers.connectors.http_pagination import TimeWindows
+from weir_workers.connectors.http_request import Question, question
+from weir_workers.connectors.http_turns import Walk, time_of
+from weir_workers.connectors.pages import SamePageAgain, Turn
+from weir_workers.connectors.records import PageParser
+from weir_workers.connectors.times import is_finer, rounded, written
 
-_MAX_LINK = 8192
 # Pages this long don't come twice by chance.
 _TELLING_PAGE = 10
 
@@ -46,14 +40,23 @@ class HttpReading:
         position: Position,
     ) -> None:
         self._fetcher = fetcher
-        self._pool = pool
         self._collection = collection
-        self._wanted = wanted
         self._position = position
         self._since: CursorValue | None = position.get("since", wanted.cursor)
-        self._url = _first_url(connection, collection, self._since)
-        declared = collection.declared_schema()
-        self._parser = PageParser(declared or wanted.schema, evolve=wanted.evolve and declared is None)
+        self._question = asked = _question(connection, collection, self._since, wanted.until)
+        self._range = CursorRange(
+            wanted.cursor_field,
+            self._since,
+            wanted.until,
+            keep_equal=wanted.inclusive or collection.keep_equal,
+            # What a coarse parameter brings again.
+            drop_below=collection.cursor_format != "as_is" or isinstance(collection.pagination, TimeWindows),
+        )
+        declared = declared_schema(collection.columns)
+        parser = PageParser(declared or wanted.schema, evolve=wanted.evolve and declared is None)
+        loader = PageLoader(fetcher, pool, parser, collection)
+        self._walk = Walk(loader, collection.pagination, self._since, wanted.until, wanted.limit)
+        self._url: URL = asked.url
         self._seen: int = position.get("seen", 0)
         self._told: Counts = fetcher.counts
         self._known: set[str] = set()
@@ -61,123 +64,47 @@ class HttpReading:
     async def items(self) -> AsyncGenerator[Item]:
         """What is read, in order."""
         before = b""
-        async with aclosing(self._turns()) as turns:
-            async for turn in turns:
-                if turn.digest == before and turn.page.records >= _TELLING_PAGE:
-                    raise _same_again(self._url)
-                before = turn.digest
-                for item in self._items_of(turn):
-                    yield item
+        try:
+            async with aclosing(self._walk.turns(self._question, self._position)) as turns:
+                async for turn in turns:
+                    self._check(turn, before)
+                    before = turn.digest
+                    for item in self._items_of(turn):
+                        yield item
+        except SamePageAgain:
+            raise wrong(self._url, "the next link or cursor leads to a page that was read before") from None
         yield Checkpoint({"done": True}, self._counts(0))
 
-    def _turns(self) -> AsyncGenerator[Turn]:
-        pagination = self._collection.pagination
-        if isinstance(pagination, PageNumbers):
-            rules = Numbering(
-                pagination.start,
-                pagination.in_flight,
-                pagination.page_size,
-                pagination.short_page_ends,
-                pagination.not_found_ends,
+    def _check(self, turn: Turn, before: bytes) -> None:
+        most = self._collection.max_pages
+        if turn.ordinal > most:
+            raise wrong(self._url, f"there are more than {most} pages; if that is right, raise `max_pages`")
+        if turn.page is not None and turn.digest == before and turn.page.records >= _TELLING_PAGE:
+            raise wrong(
+                self._url,
+                "two pages in a row have the same records; does the source know the page parameter?",
             )
-            return numbered(
-                self._load_number, rules, self._position.get("page", pagination.start), self._seen
-            )
-        start = URL(self._position["next"], encoded=True) if "next" in self._position else self._url
-        return linked(self._load_link, start, self._position.get("page", 1))
-
-    async def _load_number(self, number: int) -> Loaded:
-        rules = self._collection.pagination
-        assert isinstance(rules, PageNumbers)
-        query = {rules.page_param: str(number)}
-        if rules.size_param:
-            query[rules.size_param] = str(rules.page_size)
-        _, envelope, digest = await self._get(
-            self._url.update_query(query), (rules.total_path,) if rules.total_path else ()
-        )
-        total = envelope.extras[0] if envelope.extras else None
-        ordinal = number - rules.start + 1
-        return Loaded(self._parse(envelope, ordinal), digest, None, total if isinstance(total, int) else None)
-
-    async def _load_link(self, url: URL, number: int) -> Loaded:
-        rules = self._collection.pagination
-        path = rules.next_path if isinstance(rules, NextLinks) else ""
-        answer, envelope, digest = await self._get(url, (path,) if path else ())
-        link = envelope.extras[0] if path else answer.next_link
-        following = (
-            self._checked_link(answer.url, url, link) if isinstance(rules, NextLinks) and link else None
-        )
-        return Loaded(self._parse(envelope, number), digest, following)
-
-    async def _get(self, url: URL, extra_paths: Sequence[str]) -> tuple[Answer, Envelope, bytes]:
-        path = self._collection.records_path
-
-        def decode(answer: Answer) -> tuple[Answer, Envelope, bytes]:
-            try:
-                envelope = split(answer.body, path, extra_paths)
-            except WrongShape as error:
-                raise _wrong(url, str(error)) from None
-            return answer, envelope, hashlib.blake2b(envelope.records, digest_size=16).digest()
-
-        return await self._fetcher.get(url, decode)
-
-    def _parse(self, envelope: Envelope, number: int) -> asyncio.Future[Page]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, self._parsed, envelope, number)
-
-    def _parsed(self, envelope: Envelope, number: int) -> Page:
-        try:
-            return self._parser.parse(envelope, number)
-        except TooManyColumns as error:
-            raise _wrong(self._url, str(error)) from None
-
-    def _checked_link(self, page: URL, asked: URL, link: object) -> URL:
-        if not isinstance(link, str | URL):
-            raise _wrong(page, "the next link is no text")
-        try:
-            following = page.join(URL(link))
-        except ValueError:
-            raise _wrong(page, "the next link is no URL") from None
-        if following in {page, asked}:
-            raise _wrong(page, "the next link leads to the same page again")
-        if len(str(following)) > _MAX_LINK:
-            raise _wrong(page, f"the next link is longer than {_MAX_LINK} characters")
-        self._fetcher.check_trusted(following)
-        return following.with_fragment(None)
 
     def _items_of(self, turn: Turn) -> list[Item]:
-        page = turn.page
-        self._seen += page.records
+        page, records = turn.page, turn.page.records if turn.page is not None else 0
+        self._seen += records
+        position, counts = self._after(turn), self._counts(records)
+        if page is None:
+            return [Checkpoint(position, counts)]
         new = tuple(sorted(page.unknown - self._known))
         self._known.update(new)
-        position, counts = self._after(turn), self._counts(page.records)
-        rows = self._fresh(page.rows) if page.rows is not None else None
+        try:
+            rows = self._range.inside(page.rows) if page.rows is not None else None
+        except OutOfRange as error:
+            raise wrong(self._url, str(error)) from None
         last = Batch(rows, position, counts) if rows is not None else Checkpoint(position, counts)
         return [*([Drift(new)] if new else []), *page.rejects, last]
 
     def _after(self, turn: Turn) -> Position:
+        if turn.after.get("done"):
+            return turn.after
         since = {"since": self._since} if self._since is not None else {}
-        if isinstance(self._collection.pagination, PageNumbers):
-            return {"page": turn.number + 1, "seen": self._seen, **since}
-        if turn.link is None:
-            return {"done": True}
-        return {"next": str(turn.link), "page": turn.number + 1, "seen": self._seen, **since}
-
-    def _fresh(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows without those that the run before has read: equal to its cursor."""
-        field = self._wanted.cursor_field
-        if field and field not in rows.schema.names:
-            raise _wrong(
-                self._url,
-                f"the cursor field {field!r} is none of the columns: {', '.join(rows.schema.names)}",
-            )
-        if self._since is None or not field or self._collection.keep_equal:
-            return rows
-        column = rows.column(field)
-        try:
-            repeated = pc.equal(column, as_scalar(self._since, column.type))
-        except ValueError as error:
-            raise _wrong(self._url, str(error)) from None
-        return rows.filter(pc.invert(pc.fill_null(repeated, False)))
+        return {"page": turn.ordinal + 1, "seen": self._seen, **turn.after, **since}
 
     def _counts(self, records: int) -> Counts:
         """What was done since the item before."""
@@ -186,30 +113,26 @@ class HttpReading:
         return since + Counts(records=records)
 
 
-def _first_url(connection: HttpConnection, collection: HttpCollection, since: CursorValue | None) -> URL:
-    path = collection.path.lstrip("/")
-    url = URL(connection.base_url.rstrip("/") + (f"/{path}" if path else ""))
-    query: dict[str, str | list[str]] = {
-        name: [_text(one) for one in value] if isinstance(value, list) else _text(value)
-        for name, value in collection.params.items()
-    }
+def _question(
+    connection: HttpConnection,
+    collection: HttpCollection,
+    since: CursorValue | None,
+    until: CursorValue | None,
+) -> Question:
+    body = collection.body if collection.method == "POST" else None
+    asked = question(connection.base_url, collection.path, collection.params, body, collection.send_in)
+    params: dict[str, CursorValue] = {}
     if since is not None and collection.cursor_param:
-        query[collection.cursor_param] = _text(since)
-    return url.update_query(query)
+        params[collection.cursor_param] = _shown(collection, since, up=False)
+    if until is not None and collection.until_param:
+        params[collection.until_param] = _shown(collection, until, up=True)
+    return asked.with_params(params) if params else asked
 
 
-def _text(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    # A whole number may have become a double on its way through JSON.
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _wrong(url: URL, message: str) -> SourceError:
-    return SourceError(
-        "INVALID_INPUT", f"{url.host}{url.path}: {message}", code="http.shape", host=url.host or ""
-    )
-
-
-def _same_again(url: URL) -> SourceError:
-    return _wrong(url, "two pages in a row have the same records; does the source know the page parameter?")
+def _shown(collection: HttpCollection, value: CursorValue, *, up: bool) -> CursorValue:
+    """A cursor as the source is told it; rounded so that nothing is left out."""
+    form = collection.cursor_format
+    if form == "as_is" or (isinstance(value, int | float) and form in {"epoch_seconds", "epoch_ms"}):
+        return value
+    finer = up and isinstance(value, str) and is_finer(value)
+    return written(rounded(time_of(value, form, "cursor_format") + finer, form, up=up), form)

@@ -84,7 +84,7 @@ class PageParser:
     def _columns(self, envelope: Envelope) -> pa.Schema | None:
         with self._lock:
             if self._schema is None:
-                self._schema = infer_schema(documents(envelope.records))
+                self._schema = infer_schema(documents(envelope))
             return self._schema
 
     def _due(self) -> bool:
@@ -101,7 +101,7 @@ class PageParser:
     def _grown(self, envelope: Envelope, schema: pa.Schema) -> pa.Schema:
         if not self._evolve:
             return schema
-        records = documents(envelope.records)
+        records = documents(envelope)
         with self._lock:
             assert self._schema is not None
             self._schema = grown_schema(self._schema, records)
@@ -114,7 +114,7 @@ class PageParser:
             return self._evolve and (self._misfits <= _FIRST_LOOKS or self._misfits % _LOOK_EVERY == 0)
 
     def _unknown(self, envelope: Envelope, schema: pa.Schema) -> frozenset[str]:
-        unknown = unknown_fields(documents(envelope.records), schema)
+        unknown = unknown_fields(documents(envelope), schema)
         self._drifting = self._drifting or bool(unknown)
         return unknown
 
@@ -126,7 +126,7 @@ def _whole(envelope: Envelope, schema: pa.Schema, *, refuse_unknown: bool) -> pa
 
 
 def _one_by_one(envelope: Envelope, schema: pa.Schema, number: int, unknown: frozenset[str]) -> Page:
-    raws = slices(envelope.records, strict=envelope.strict)
+    raws = slices(envelope)
     batches: list[pa.RecordBatch] = []
     rejects: list[Reject] = []
     for first, run, proper in _runs(raws, strict=envelope.strict):
@@ -185,7 +185,7 @@ def _strictly(
 
 
 def _shapeless(envelope: Envelope, number: int) -> Page:
-    raws = slices(envelope.records, strict=envelope.strict)
+    raws = slices(envelope)
     reason = "the record has no fields, and there are no columns yet"
     rejects = (Reject.of(raw, reason, page=number, position=at) for at, raw in enumerate(raws, 1))
     return Page(None, tuple(rejects), len(raws))
