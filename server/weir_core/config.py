@@ -64,6 +64,12 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _whole_paths(value: list[Path]) -> list[Path]:
+    if not all(path.is_absolute() for path in value):
+        raise ValueError("must be whole paths, such as /srv/sources")
+    return value
+
+
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
     if (
@@ -82,6 +88,7 @@ Period = Annotated[Duration, AfterValidator(_some)]
 """A length of time that can't be nothing."""
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split), Len(min_length=1)]
+Folders = Annotated[list[Path], NoDecode, BeforeValidator(_split), AfterValidator(_whole_paths)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -141,6 +148,11 @@ class Settings(BaseSettings):
     heartbeat: Period = Field(default=timedelta(seconds=5), description="How often a worker renews its lease")
     sweep: Period = Field(
         default=timedelta(seconds=1), description="How often a scheduler looks for what is due"
+    )
+
+    source_roots: Folders = Field(
+        default=[],
+        description="Folders in which connections may read a worker's files, joined by commas; empty: none",
     )
 
     segment_rows: int = Field(
