@@ -32,19 +32,14 @@ async def gather(
     """All partitions, from a position on where there is only one."""
     got = Gathered()
     for partition in await connector.partitions(source, wanted):
-        await _gather(got, connector, source, wanted, partition, position)
+        await _gather(got, connector, (source, wanted, partition), position)
     return got
 
 
 async def _gather(
-    got: Gathered,
-    connector: Connector,
-    source: Source,
-    wanted: Wanted,
-    partition: Partition,
-    position: Position | None,
+    got: Gathered, connector: Connector, asked: tuple[Source, Wanted, Partition], position: Position | None
 ) -> None:
-    async with aclosing(connector.read(source, wanted, partition, position)) as items:
+    async with aclosing(connector.read(*asked, position)) as items:
         async for item in items:
             match item:
                 case Reject():

@@ -137,8 +137,8 @@ class MySQL:
             " AND table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED') ORDER BY table_name LIMIT %s",
             (self._place.database, name, name, MAX_STREAMS),
         )
-        columns = self._columns(name)
-        keys = self._keys(name)
+        keys, indexed = self._keys(name)
+        columns = self._columns(name, indexed)
         return [
             self._table(str(found), int(estimate), columns.get(str(found), ()), keys.get(str(found), ()))
             for found, estimate, _ in listed
@@ -193,36 +193,39 @@ class MySQL:
         source = quoted("mysql", self._place.database, name)
         return Table(name, source, columns, key, order if usable else (), estimate)
 
-    def _columns(self, name: str) -> dict[str, tuple[Column, ...]]:
+    def _columns(self, name: str, indexed: set[tuple[str, str]]) -> dict[str, tuple[Column, ...]]:
         found = self._asked(
             "SELECT table_name, column_name, data_type, column_type, is_nullable, numeric_precision,"
-            " numeric_scale, column_key FROM information_schema.columns WHERE table_schema = %s"
+            " numeric_scale FROM information_schema.columns WHERE table_schema = %s"
             " AND (%s = '' OR table_name = %s) ORDER BY table_name, ordinal_position",
             (self._place.database, name, name),
         )
         tables: dict[str, list[Column]] = {}
-        for table, column, kind, full, nullable, precision, scale, key in found:
+        for table, column, kind, full, nullable, precision, scale in found:
             made = _column(
                 str(column),
                 str(kind).lower(),
                 unsigned=bool(re.search(r"\bunsigned\b", str(full).lower())),
                 digits=(int(precision or 0), int(scale or 0)),
                 nullable=nullable == "YES",
-                indexed=bool(key),
+                indexed=(str(table), str(column)) in indexed,
             )
             tables.setdefault(str(table), []).append(made)
         return {table: tuple(columns) for table, columns in tables.items()}
 
-    def _keys(self, name: str) -> dict[str, tuple[str, ...]]:
+    def _keys(self, name: str) -> tuple[dict[str, tuple[str, ...]], set[tuple[str, str]]]:
+        """Primary keys by table; and the columns that an index begins with."""
         found = self._asked(
-            "SELECT table_name, column_name FROM information_schema.statistics WHERE table_schema = %s"
-            " AND index_name = 'PRIMARY' AND (%s = '' OR table_name = %s) ORDER BY table_name, seq_in_index",
+            "SELECT table_name, column_name, index_name, seq_in_index FROM information_schema.statistics"
+            " WHERE table_schema = %s AND (%s = '' OR table_name = %s) AND column_name IS NOT NULL"
+            " ORDER BY table_name, index_name, seq_in_index",
             (self._place.database, name, name),
         )
         keys: dict[str, tuple[str, ...]] = {}
-        for table, column in found:
-            keys[str(table)] = (*keys.get(str(table), ()), str(column))
-        return keys
+        for table, column, index, _ in found:
+            if index == "PRIMARY":
+                keys[str(table)] = (*keys.get(str(table), ()), str(column))
+        return keys, {(str(table), str(column)) for table, column, _, place in found if place == 1}
 
     def _asked(self, text: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:

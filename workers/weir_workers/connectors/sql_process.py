@@ -47,9 +47,13 @@ async def frames_of(order: Mapping[str, Any], timeout: float) -> AsyncGenerator[
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 child.send_signal(signal.SIGKILL)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.close()
+        # A pipe that was full closes only when it is empty.
+        while await child.stdout.read(_BUFFER):
+            pass
         await child.wait()
-        if child.stdin is not None:
-            child.stdin.close()
 
 
 async def _frames(
