@@ -401,8 +401,8 @@ class TestTypes:
         postgres_source.run(
             "CREATE TYPE mood AS ENUM ('sad', 'glad')",
             "CREATE TABLE t (id UUID PRIMARY KEY, flag BOOL, d TIMESTAMP, day DATE, f REAL, r FLOAT8,"
-            " x BYTEA, n NUMERIC(30, 12), v VARCHAR(20), j JSONB, ts TIMESTAMPTZ, ti TIME, any_n NUMERIC, a INT[],"
-            " m mood)",
+            " x BYTEA, n NUMERIC(30, 12), v VARCHAR(20), j JSONB, ts TIMESTAMPTZ, ti TIME,"
+            " any_n NUMERIC, a INT[], m mood)",
         )
         row = (
             "00000000-0000-0000-0000-000000000001",

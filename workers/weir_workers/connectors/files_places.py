@@ -1,9 +1,8 @@
-"""Where files are: a folder of this machine, a bucket, a web server. All calls block but those named async."""
+"""Where files are: a folder of this machine, or a bucket. All calls block."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -11,11 +10,13 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
+from weir_core.datasets.commits import Counts
 from weir_workers.connectors.errors import SourceError, SourceFailureKind
 from weir_workers.connectors.files_patterns import fixed_folder, is_wild, matches, may_contain
 from weir_workers.connectors.files_settings import FilesConnection
 from weir_workers.connectors.roots import inside_roots
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_FILES: Final = 100_000
 _MOST_ENTRIES: Final = 1_000_000
 _CODES: Final[tuple[tuple[str, SourceFailureKind, str], ...]] = (
@@ -48,15 +49,21 @@ class Place(Protocol):
         """The files that patterns stand for, each once, in no order."""
         ...
 
-    def opened(self, found: Found) -> BinaryIO:
-        """A file to read; it can seek."""
+    def opened(self, found: Found) -> tuple[BinaryIO, str]:
+        """A file to read, which can seek; and a text that is another once its content is."""
+        ...
+
+    def counts(self) -> Counts:
+        """What was asked of a server so far, where that is known."""
         ...
 
 
 class ArrowPlace:
     """A file system of Arrow: a local folder or a bucket."""
 
-    def __init__(self, system: fs.FileSystem, folder: str, *, local: bool, secrets: Sequence[str] = ()) -> None:
+    def __init__(
+        self, system: fs.FileSystem, folder: str, *, local: bool, secrets: Sequence[str] = ()
+    ) -> None:
         self._system = system
         self._folder = folder
         self._local = local
@@ -73,26 +80,36 @@ class ArrowPlace:
                     found[name] = Found(name, int(info.size or 0), _time(info))
                 if len(found) > MAX_FILES or seen > _MOST_ENTRIES:
                     raise _fault(
-                        "INVALID_INPUT", "many", f"{pattern!r} leads to more than {MAX_FILES:,} files; be stricter"
+                        "INVALID_INPUT",
+                        "many",
+                        f"{pattern!r} leads to more than {MAX_FILES:,} files; be stricter",
                     )
         return list(found.values())
 
-    def opened(self, found: Found) -> BinaryIO:
-        """A file to read; it can seek."""
+    def counts(self) -> Counts:
+        """Nothing is known of it."""
+        return Counts()
+
+    def opened(self, found: Found) -> tuple[BinaryIO, str]:
+        """A file to read, and a text that is another once its content is."""
         path = f"{self._folder}/{found.name}"
         if self._local:
             path = str(inside_roots(path))
         try:
-            return self._system.open_input_file(path)
+            return self._system.open_input_file(path), f"{found.size} {found.time}"
         except (OSError, pa.ArrowException) as error:
             raise self._failed(error) from error
 
     def _candidates(self, pattern: str) -> Iterator[tuple[str, Any]]:
         if not is_wild(pattern):
             info = self._asked(f"{self._folder}/{pattern}")[0]
-            if info.type == fs.FileType.File:
-                yield pattern, info
+            if info.type != fs.FileType.File:
+                raise _fault("INVALID_INPUT", "missing", f"there is no file {pattern!r}")
+            yield pattern, info
             return
+        top = self._folder.split("/", 1)[0]
+        if not self._local and self._asked(top)[0].type == fs.FileType.NotFound:
+            raise _fault("INVALID_INPUT", "missing", f"there is no bucket {top!r}")
         folders = [fixed_folder(pattern)]
         while folders:
             folder = folders.pop()
@@ -113,7 +130,7 @@ class ArrowPlace:
             found = self._system.get_file_info(what)
         except (OSError, pa.ArrowException) as error:
             raise self._failed(error) from error
-        return found if isinstance(found, list) else [found]
+        return list(found) if isinstance(what, fs.FileSelector) else [found]
 
     def _failed(self, error: Exception) -> SourceError:
         said = " ".join(str(error).split())
@@ -123,21 +140,6 @@ class ArrowPlace:
             if part in said:
                 return _fault(kind, code, said[:300])
         return _fault("DEPENDENCY", "connect", said[:300])
-
-
-class BodyPlace:
-    """Files that have been fetched whole."""
-
-    def __init__(self, bodies: dict[str, bytes]) -> None:
-        self._bodies = bodies
-
-    def listed(self, patterns: Sequence[str]) -> list[Found]:
-        """The files by their whole paths."""
-        return [Found(name, len(self._bodies[name]), None) for name in dict.fromkeys(patterns)]
-
-    def opened(self, found: Found) -> BinaryIO:
-        """A file to read; it can seek."""
-        return io.BytesIO(self._bodies[found.name])
 
 
 def local_place(connection: FilesConnection) -> ArrowPlace:
@@ -180,7 +182,7 @@ def s3_place(connection: FilesConnection) -> ArrowPlace:
 
 def _time(info: Any) -> datetime | None:
     stamp = info.mtime_ns
-    return None if stamp is None else datetime.fromtimestamp(stamp // 1000 / 1e6, UTC)
+    return None if stamp is None else _EPOCH + timedelta(microseconds=stamp // 1000)
 
 
 def _fault(kind: SourceFailureKind, code: str, message: str) -> SourceError:

@@ -118,15 +118,15 @@ class FilesCollection(_Strict):
         default_factory=list[FileColumn],
         max_length=2000,
         description=(
-            "The columns to keep. Empty: those of the dataset, or, for a new one, those of the first file; in "
-            "a CSV file all of them are text then."
+            "The columns to keep. Empty: those of the dataset, or, for a new one, those of the first file; "
+            "in a CSV file all of them are text then."
         ),
     )
     delimiter: str = Field(
         default="",
         max_length=1,
         pattern=r'^[^"\r\n]?$',
-        description="CSV: what stands between values. Empty: a comma, or a tab where the name ends with .tsv.",
+        description="CSV: what stands between values. Empty: a comma, or in a .tsv file a tab.",
     )
     header: bool = Field(
         default=True, description="CSV: the first line has the names. False: `columns` has them, in order."
@@ -183,7 +183,10 @@ class FilesCollection(_Strict):
         """How a file is packed."""
         if self.compression != "auto":
             return self.compression
-        return next((kind for end, kind in _PACKED.items() if name.lower().endswith(end)), "none")
+        for end, kind in _PACKED.items():
+            if name.lower().endswith(end):
+                return kind
+        return "none"
 
     def delimiter_of(self, name: str) -> str:
         """What stands between the values of a CSV file."""

@@ -32,7 +32,7 @@ from weir_workers.connectors.sql_plan import (
 from weir_workers.connectors.sql_settings import Place
 from weir_workers.connectors.sql_statements import Parts, bound, written
 from weir_workers.connectors.sql_tables import Column, Database, FastWay, Table
-from weir_workers.connectors.sql_values import Misfit, as_columns, cast_rows, fit_rows
+from weir_workers.connectors.typed_rows import Misfit, as_columns, cast_rows, fit_rows
 
 _MOST_ROWS: Final = 32_768
 _TIMES: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""Rows of a database as the dataset's columns, in two tiers.
+"""Rows with values of any types as the dataset's columns, in two tiers.
 
 What came as columns is cast as a whole. Where that fails, rows are read one by
 one, and those that do not fit are rejected as JSON, with the column and why.
@@ -49,7 +49,7 @@ def cast_rows(raw: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def fit_rows(
-    rows: Sequence[Mapping[str, Any]], schema: pa.Schema, first: int
+    rows: Sequence[Mapping[str, Any]], schema: pa.Schema, first: int, *, page: int = 0
 ) -> tuple[pa.RecordBatch, list[Reject]]:
     """The rows that fit, and the others; the first row has that number in the reading."""
     good: list[dict[str, Any]] = []
@@ -60,7 +60,9 @@ def fit_rows(
             try:
                 fitted[field.name] = _value(row.get(field.name), field)
             except Unfit as unfit:
-                rejects.append(Reject.of(as_json(row), str(unfit), column=field.name, position=number))
+                rejects.append(
+                    Reject.of(as_json(row), str(unfit), column=field.name, page=page, position=number)
+                )
                 break
         else:
             good.append(fitted)
@@ -101,6 +103,8 @@ def _typed(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
     if array.type == kind:
         return array
     if pa.types.is_null(array.type):
