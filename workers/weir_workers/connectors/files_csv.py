@@ -154,7 +154,7 @@ def _names(job: FileJob, stream: BinaryIO) -> tuple[list[str], int]:
     except UnicodeDecodeError:
         raise unreadable(job.name, "its first line is no UTF-8") from None
     delimiter = job.settings.delimiter_of(job.name)
-    names: list[str] = next(csv.reader([text], delimiter=delimiter), [])
+    names: list[str] = next(csv.reader([text], delimiter=delimiter), list[str]())
     if not names or "" in names or len(set(names)) != len(names):
         raise unreadable(job.name, "its first line must name each column, and no two alike")
     return names, len(line)

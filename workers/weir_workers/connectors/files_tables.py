@@ -56,7 +56,7 @@ def read_xlsx(job: FileJob) -> Iterator[Part]:
             rows = iter(book.get_sheet_by_name(name).to_python())
     except (zipfile.BadZipFile, CalamineError, IndexError) as error:
         raise unreadable(job.name, f"can't be read as an Excel file: {type(error).__name__}") from None
-    names = [str(cell).strip() for cell in next(rows, [])]
+    names = [str(cell).strip() for cell in next(rows, list[Any]())]
     if not any(names) or len(set(filter(None, names))) != len(list(filter(None, names))):
         raise unreadable(job.name, "the first row must name each column, and no two alike")
     records: list[dict[str, Any]] = [
