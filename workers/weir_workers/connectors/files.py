@@ -48,6 +48,8 @@ from weir_workers.connectors.settings import parsed_settings
 
 FILE, TIME = "_file", "_file_time"
 """Columns that are added where they are wanted: a file's path, and when it was changed last."""
+# A system's own limits end what hangs long before; a great file may take its time.
+_PATIENCE: Final = 900.0
 _SYSTEM: Final = {FILE: pa.string(), TIME: pa.timestamp("us", "UTC")}
 
 
@@ -86,7 +88,8 @@ class FilesConnector:
         connection = _connection(source)
         async with _opened(connection, source) as place:
             if not connection.url.startswith("http"):
-                await asyncio.to_thread(place.listed, ["*"])
+                async with _in_time():
+                    await asyncio.to_thread(place.listed, ["*"])
 
     async def discover(self, source: Source) -> Sequence[SourceStream]:
         """Nothing: what belongs together is said by a pattern."""
@@ -109,7 +112,11 @@ class FilesConnector:
             pool = ThreadPoolExecutor(1, thread_name_prefix="weir-files")
             loop = asyncio.get_running_loop()
             try:
-                while (item := await loop.run_in_executor(pool, next, items, None)) is not None:
+                while True:
+                    async with _in_time():
+                        item = await loop.run_in_executor(pool, next, items, None)
+                    if item is None:
+                        break
                     yield item
             finally:
                 # What the thread does now it ends by itself; then it closes the file.
@@ -244,6 +251,17 @@ def _time(value: Any) -> datetime | None:
 
 def _place(connection: FilesConnection) -> Place:
     return local_place(connection) if connection.url.startswith("file:") else s3_place(connection)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncGenerator[None]:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            yield
+    except TimeoutError:
+        raise SourceError(
+            "DEPENDENCY", f"no rows came within {_PATIENCE:g} s", code="files.timeout"
+        ) from None
 
 
 @asynccontextmanager
