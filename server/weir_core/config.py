@@ -74,6 +74,12 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _whole_paths(value: list[Path]) -> list[Path]:
+    if not all(path.is_absolute() for path in value):
+        raise ValueError("must be whole paths, such as /srv/sources")
+    return value
+
+
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
     if (
@@ -95,6 +101,7 @@ Bytes = Annotated[int, BeforeValidator(_size), Ge(1), Le(1 << 50)]
 """A number of bytes: `1048576`, `64MiB`, `2GiB`."""
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split), Len(min_length=1)]
+Folders = Annotated[list[Path], NoDecode, BeforeValidator(_split), AfterValidator(_whole_paths)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -159,6 +166,11 @@ class Settings(BaseSettings):
     heartbeat: Period = Field(default=timedelta(seconds=5), description="How often a worker renews its lease")
     sweep: Period = Field(
         default=timedelta(seconds=1), description="How often a scheduler looks for what is due"
+    )
+
+    source_roots: Folders = Field(
+        default=[],
+        description="Folders in which connections may read a worker's files, joined by commas; empty: none",
     )
 
     segment_rows: int = Field(

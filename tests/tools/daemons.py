@@ -50,6 +50,7 @@ def start(
     environment: Mapping[str, str] | None = None,
     *,
     tied: bool = True,
+    user: int | None = None,
 ) -> Daemon:
     """Start `command` and wait until it listens on the unix socket `address`.
 
@@ -62,6 +63,8 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | dict(environment or {}),
+            user=user,
+            group=user,
             preexec_fn=die_with_parent if tied else None,  # noqa: PLW1509  then this process has one thread
         )
     daemon = Daemon(process, log)
@@ -69,7 +72,9 @@ def start(
     return daemon
 
 
-def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> str:
+def run(
+    command: Sequence[str | Path], environment: Mapping[str, str] | None = None, *, user: int | None = None
+) -> str:
     """What `command` prints; raise Missing with its last words where it fails."""
     ended = subprocess.run(
         command,
@@ -78,6 +83,8 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
         stderr=subprocess.STDOUT,
         env=os.environ | dict(environment or {}),
         timeout=_RUN_SECONDS,
+        user=user,
+        group=user,
         check=False,
     )
     said = ended.stdout.decode(errors="replace")
