@@ -232,7 +232,7 @@ async def test_the_check_asks_for_its_path(http_source: HttpSource):
 
 
 def test_every_code_in_the_table_is_one_that_is_given():
-    told = set(re.findall(r"`([a-z]+\.[a-z0-9_]+)`", DOCUMENT.text.partition("| code |")[2]))
+    told = set(re.findall(r"`([a-z]+\.[a-z0-9_]+)`", HTTP.partition("| code |")[2]))
     sources = "".join(
         path.read_text() for path in (DOCUMENT.path.parents[1] / "workers/weir_workers").rglob("*.py")
     )

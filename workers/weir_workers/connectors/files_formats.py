@@ -92,7 +92,7 @@ def unpacked(stream: BinaryIO, compression: Compression) -> BinaryIO:
         case "none":
             return stream
         case "gzip":
-            return cast("BinaryIO", gzip.GzipFile(fileobj=stream))
+            return cast("BinaryIO", gzip.GzipFile(fileobj=stream, mode="rb"))
         case "zstd":
             return cast("BinaryIO", pa.CompressedInputStream(stream, "zstd"))
 

@@ -2,21 +2,31 @@
 
 import asyncio
 import hashlib
-import io
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import BinaryIO
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, Final, cast
 
 from yarl import URL
 
 from weir_core.datasets.commits import Counts
 from weir_workers import __version__
+from weir_workers.connectors.budget import Budget
+from weir_workers.connectors.clock import REAL
 from weir_workers.connectors.errors import SourceError
-from weir_workers.connectors.fetch import MAX_BODY, Answer, Fetcher, Trust, open_session
+from weir_workers.connectors.fetch import Fetcher
 from weir_workers.connectors.files_patterns import is_wild
 from weir_workers.connectors.files_places import Found, Place
 from weir_workers.connectors.files_settings import FilesConnection
+from weir_workers.connectors.http_auth import Credentials, Fixed
+from weir_workers.connectors.links import Trust
+from weir_workers.connectors.session import open_session
+
+MAX_FILE: Final = 4 * 1024**3
+"""Bytes of one file of a web server at most, as they come."""
+_IN_MEMORY: Final = 8 * 1024**2
+_BLOCK: Final = 1024**2
 
 
 class HttpPlace:
@@ -41,12 +51,30 @@ class HttpPlace:
     def opened(self, found: Found) -> tuple[BinaryIO, str]:
         """The file's bytes, and what they are known by."""
         url = self._base.joinpath(*found.name.split("/"))
-        body = asyncio.run_coroutine_threadsafe(self._fetcher.get(url, _body), self._loop).result()
-        return io.BytesIO(body), hashlib.blake2b(body, digest_size=16).hexdigest()
+        # Beyond some size it lies on the disk, under no name.
+        file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  its reader closes it
+        try:
+            fetching = self._fetcher.download(url, cast("BinaryIO", file), MAX_FILE)
+            asyncio.run_coroutine_threadsafe(fetching, self._loop).result()
+            digest = _digest(cast("BinaryIO", file))
+        except BaseException:
+            file.close()
+            raise
+        return cast("BinaryIO", file), digest
 
     def counts(self) -> Counts:
         """What was asked so far."""
         return self._fetcher.counts
+
+
+def _digest(file: BinaryIO) -> str:
+    """What the content is known by; the file stands at its beginning afterwards."""
+    found = hashlib.blake2b(digest_size=16)
+    file.seek(0)
+    while block := file.read(_BLOCK):
+        found.update(block)
+    file.seek(0)
+    return found.hexdigest()
 
 
 @asynccontextmanager
@@ -54,6 +82,8 @@ async def http_place(connection: FilesConnection, *, allow_private: bool) -> Asy
     """A web server, for as long as its session is open."""
     base = URL(connection.url)
     token = connection.token.get_secret_value() if connection.token else ""
+    budget = Budget(REAL)
+    budget.allow(1, 0)
     with ThreadPoolExecutor(1, thread_name_prefix="weir-fetch") as pool:
         async with open_session(
             allow_private=allow_private, connections=1, user_agent=f"weir/{__version__}"
@@ -61,14 +91,10 @@ async def http_place(connection: FilesConnection, *, allow_private: bool) -> Asy
             fetcher = Fetcher(
                 session,
                 Trust(base, frozenset()),
-                {"Accept": "*/*"} | ({"Authorization": f"Bearer {token}"} if token else {}),
+                Fixed(Credentials({"Authorization": f"Bearer {token}"} if token else {})),
                 timeout=connection.timeout_seconds,
                 allow_private=allow_private,
                 decoders=pool,
-                max_body=MAX_BODY,
+                budget=budget,
             )
             yield HttpPlace(fetcher, base, asyncio.get_running_loop())
-
-
-def _body(answer: Answer) -> bytes:
-    return answer.body

@@ -7,7 +7,8 @@ from dataclasses import replace
 import msgspec
 
 from weir_core.datasets.commits import Reject
-from weir_workers.connectors.envelope import BodyCut, Envelope, WrongShape, split
+from weir_workers.connectors.envelope import Envelope, WrongShape, split
+from weir_workers.connectors.errors import BodyCut
 from weir_workers.connectors.files_formats import FileJob, Part, skip_to, unreadable, whole
 from weir_workers.connectors.files_lines import Lines, blocks_of_lines
 from weir_workers.connectors.infer import TooManyColumns
