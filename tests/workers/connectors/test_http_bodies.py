@@ -258,6 +258,7 @@ class TestLines:
     async def test_each_is_a_record(self, http_source: HttpSource) -> None:
         http_source.faults[1] = [raw(b'{"id": 1}\r\n\n{"id": 2}\n')]
         assert (await read(source_at(http_source), LINES)).ids() == [1, 2]
+        assert "ndjson" in http_source.asked[0].headers["Accept"]
 
     async def test_bad_one_is_rejected_as_it_came(self, http_source: HttpSource) -> None:
         good = b"\n".join(b'{"id": %d}' % number for number in range(50))
