@@ -58,9 +58,13 @@ class TestInflate:
         assert inflate(pack(body), encoding, 5000) == body
 
     def test_members_follow_each_other(self) -> None:
-        assert inflate(gzip.compress(b"ab") + gzip.compress(b"cd") + b"\0\0", "gzip", 4) == b"abcd"
+        assert inflate(gzip.compress(b"ab") + gzip.compress(b"") + gzip.compress(b"cd"), "gzip", 4) == b"abcd"
         with pytest.raises(TooGreat):
             inflate(gzip.compress(b"ab") + gzip.compress(b"cd"), "gzip", 3)
+
+    @pytest.mark.parametrize("encoding,pack", [("gzip", gzip.compress), ("zstd", zstd)])
+    def test_a_million_empty_members_are_nothing(self, encoding: str, pack: Callable[[bytes], bytes]) -> None:
+        assert inflate(pack(b"") * 1_000_000 + pack(b"x"), encoding, 10) == b"x"
 
     @packed
     def test_bound_is_exact(self, name: str) -> None:
@@ -254,6 +258,7 @@ class TestLines:
     async def test_each_is_a_record(self, http_source: HttpSource) -> None:
         http_source.faults[1] = [raw(b'{"id": 1}\r\n\n{"id": 2}\n')]
         assert (await read(source_at(http_source), LINES)).ids() == [1, 2]
+        assert "ndjson" in http_source.asked[0].headers["Accept"]
 
     async def test_bad_one_is_rejected_as_it_came(self, http_source: HttpSource) -> None:
         good = b"\n".join(b'{"id": %d}' % number for number in range(50))

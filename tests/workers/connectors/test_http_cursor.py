@@ -50,6 +50,14 @@ class TestCursor:
         assert {asked.query["since"] for asked in http_source.asked} == {"5"}
         assert whole.ids()[: whole.rows_at[0]] + rest.ids() == list(range(6, 35))
 
+    async def test_resumed_first_run_asks_without_one_too(self, http_source: HttpSource) -> None:
+        whole = await read(source_at(http_source), Wanted(INCREMENTAL, cursor_field="id"))
+        http_source.asked.clear()
+        moved = Wanted(INCREMENTAL, schema=whole.schema, cursor_field="id", cursor=9)
+        rest = await read(source_at(http_source), moved, whole.positions[0])
+        assert all("since" not in asked.query for asked in http_source.asked)
+        assert rest.ids() == list(range(10, 35))
+
     async def test_times_compare_as_times(self, http_source: HttpSource) -> None:
         times = ["2024-01-01T10:00:00Z", "2024-01-01T11:00:00+01:00", "2024-01-01T10:00:01Z"]
         http_source.bodies[1] = (

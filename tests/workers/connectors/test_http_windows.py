@@ -108,6 +108,12 @@ class TestTimeWindows:
         assert len(got.rows) == 35
         assert api.most_at_once == 3
 
+    async def test_with_dates_they_reach_to_the_end_of_today(self, api: HttpSource) -> None:
+        api.records = [{"id": 1, "at": text(datetime.now(UTC))}]
+        start = (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
+        got = await read(source_at(api), windows(start=start, until="", format="date"))
+        assert got.ids() == [1]
+
     async def test_without_until_they_reach_to_now(self, api: HttpSource) -> None:
         api.records = [{"id": 1, "at": text(datetime.now(UTC) - timedelta(seconds=5))}]
         start = text(datetime.now(UTC).replace(microsecond=0) - timedelta(days=2))

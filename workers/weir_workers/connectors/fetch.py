@@ -136,6 +136,8 @@ class Fetcher:
                 self._bytes += len(part)
                 if size > limit:
                     raise too_large(at.host or "", limit, "the file is not read")
+                # A write that was left alone would meet what the next try writes.
+                deadline.reschedule(None)
                 await self._in_thread(lambda part=part: into.write(part))
                 deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
             return Download(at, response.headers, size)

@@ -43,6 +43,10 @@ from weir_workers.connectors.shared import shared
 
 _PARSERS = 2
 _CHECK_SECONDS = 10.0
+_ACCEPT = {
+    "json": "application/json",
+    "ndjson": "application/x-ndjson, application/jsonl, application/json;q=0.9, */*;q=0.5",
+}
 
 
 class HttpConnector:
@@ -99,7 +103,8 @@ class HttpConnector:
         if position is not None and position.get("done"):
             return
         connection, collection = _connection(source), _collection(wanted)
-        async with self._fetcher(connection, source, self._policy, _in_flight(collection)) as opened:
+        accept = _ACCEPT[collection.format]
+        async with self._fetcher(connection, source, self._policy, _in_flight(collection), accept) as opened:
             reading = HttpReading(
                 *opened,
                 connection=connection,
@@ -118,7 +123,12 @@ class HttpConnector:
 
     @asynccontextmanager
     async def _fetcher(
-        self, connection: HttpConnection, source: Source, policy: RetryPolicy, connections: int
+        self,
+        connection: HttpConnection,
+        source: Source,
+        policy: RetryPolicy,
+        connections: int,
+        accept: str = "application/json",
     ) -> AsyncGenerator[tuple[Fetcher, ThreadPoolExecutor]]:
         """A fetcher and the threads that parse, for as long as they are needed."""
         pool = ThreadPoolExecutor(_PARSERS, thread_name_prefix="weir-parse")
@@ -140,6 +150,7 @@ class HttpConnector:
                     allow_private=private,
                     decoders=pool,
                     budget=budget,
+                    accept=accept,
                     secret_param=connection.auth_param if connection.auth == "query" else "",
                     policy=policy,
                     clock=self._clock,

@@ -20,7 +20,7 @@ from weir_workers.connectors.http_request import Question, question
 from weir_workers.connectors.http_turns import Walk, time_of
 from weir_workers.connectors.pages import SamePageAgain, Turn
 from weir_workers.connectors.records import PageParser
-from weir_workers.connectors.times import is_finer, rounded, written
+from weir_workers.connectors.times import rounded, written
 
 # Pages this long don't come twice by chance.
 _TELLING_PAGE = 10
@@ -42,6 +42,7 @@ class HttpReading:
         self._fetcher = fetcher
         self._collection = collection
         self._position = position
+        self._wanted = wanted
         self._since: CursorValue | None = position.get("since", wanted.cursor)
         self._question = asked = _question(connection, collection, self._since, wanted.until)
         self._range = CursorRange(
@@ -103,7 +104,8 @@ class HttpReading:
     def _after(self, turn: Turn) -> Position:
         if turn.after.get("done"):
             return turn.after
-        since = {"since": self._since} if self._since is not None else {}
+        # Where there was no cursor, a resumed run must not take the one that has come since.
+        since = {"since": self._since} if self._wanted.cursor_field else {}
         return {"page": turn.ordinal + 1, "seen": self._seen, **turn.after, **since}
 
     def _counts(self, records: int) -> Counts:
@@ -134,5 +136,4 @@ def _shown(collection: HttpCollection, value: CursorValue, *, up: bool) -> Curso
     form = collection.cursor_format
     if form == "as_is" or (isinstance(value, int | float) and form in {"epoch_seconds", "epoch_ms"}):
         return value
-    finer = up and isinstance(value, str) and is_finer(value)
-    return written(rounded(time_of(value, form, "cursor_format") + finer, form, up=up), form)
+    return written(rounded(time_of(value, form, "cursor_format", up=up), form, up=up), form)

@@ -109,20 +109,21 @@ class Walk:
     def _begin(self, rules: TimeWindows) -> int:
         begin = moment(rules.start)
         if self.since is not None:
-            begin = max(begin, time_of(self.since, rules.format, "pagination.format"))
+            begin = max(begin, time_of(self.since, rules.format, "pagination.format", up=False))
         return rounded(begin, rules.format, up=False)
 
     def _end(self, rules: TimeWindows) -> int:
-        end = moment(rules.until) if rules.until else now()
+        # Today is read as far as it has come; a second that is not over waits for the next run.
+        end = moment(rules.until) if rules.until else rounded(now(), rules.format, up=rules.format == "date")
         if self.until is not None:
-            end = min(end, time_of(self.until, rules.format, "pagination.format"))
+            end = min(end, time_of(self.until, rules.format, "pagination.format", up=True))
         return rounded(end, rules.format, up=True)
 
 
-def time_of(cursor: CursorValue, form: TimeFormat, setting: str) -> int:
+def time_of(cursor: CursorValue, form: TimeFormat, setting: str, *, up: bool) -> int:
     """The time of a cursor; SourceError names the setting that does not fit it."""
     try:
-        return told(cursor, form)
+        return told(cursor, form, up=up)
     except (ValueError, OverflowError) as error:
         raise SourceError(
             "INVALID_INPUT",

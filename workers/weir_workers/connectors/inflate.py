@@ -5,6 +5,8 @@ Pure and blocking: call it from a thread.
 
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 
 import pyarrow as pa
 
@@ -36,38 +38,29 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     return body
 
 
-def _gzip(body: bytes, limit: int) -> bytes:
-    found = b""
-    while body:
-        part, rest = _zlib(body, 16 + zlib.MAX_WBITS, limit - len(found))
-        found += part
-        # More members may follow, and zeros that fill up a block.
-        body = rest.lstrip(b"\0")
-    return found
-
-
 def _deflate(body: bytes, limit: int) -> bytes:
-    if not body:
-        return b""
     # Some leave out the frame that the standard wants.
     framed = len(body) > 1 and body[0] & 15 == zlib.DEFLATED and (body[0] * 256 + body[1]) % 31 == 0
-    return _zlib(body, zlib.MAX_WBITS if framed else -zlib.MAX_WBITS, limit)[0]
+    if framed:
+        # What has no frame may look by chance as if it had one.
+        with suppress(OSError, pa.ArrowException):
+            return _stream("gzip", body, limit)
+    return _frameless(body, limit)
 
 
-def _zlib(body: bytes, window: int, limit: int) -> tuple[bytes, bytes]:
-    """What comes out, and what follows it in the body."""
-    reader = zlib.decompressobj(window)
+def _frameless(body: bytes, limit: int) -> bytes:
+    reader = zlib.decompressobj(-zlib.MAX_WBITS)
     found = reader.decompress(body, limit + 1)
     if len(found) > limit:
         raise TooGreat
-    if not reader.eof:
+    if body and not reader.eof:
         raise BodyCut("the body ends too early")
-    return found, reader.unused_data
+    return found
 
 
-def _zstd(body: bytes, limit: int) -> bytes:
+def _stream(codec: str, body: bytes, limit: int) -> bytes:
     found = bytearray()
-    with pa.CompressedInputStream(pa.BufferReader(body), "zstd") as stream:
+    with pa.CompressedInputStream(pa.BufferReader(body), codec) as stream:
         while part := stream.read(min(_STEP, limit + 1 - len(found))):
             found += part
             if len(found) > limit:
@@ -76,8 +69,8 @@ def _zstd(body: bytes, limit: int) -> bytes:
 
 
 _READERS: Mapping[str, Callable[[bytes, int], bytes]] = {
-    "gzip": _gzip,
-    "x-gzip": _gzip,
+    "gzip": partial(_stream, "gzip"),
+    "x-gzip": partial(_stream, "gzip"),
     "deflate": _deflate,
-    "zstd": _zstd,
+    "zstd": partial(_stream, "zstd"),
 }

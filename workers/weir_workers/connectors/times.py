@@ -15,6 +15,8 @@ UNITS: dict[TimeFormat, int] = {
 }
 """Microseconds that each format can tell apart."""
 
+# What times are rounded to: few sources like a fraction in RFC 3339.
+_STEPS = UNITS | {"iso": 1_000_000}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DIGITS = 6
@@ -30,24 +32,27 @@ def moment(text: str) -> int:
         raise ValueError(f"{text[:60]!r} is no time, such as 2024-01-31 or 2024-01-31T10:00:00Z") from None
 
 
-def is_finer(text: str) -> bool:
+def _is_finer(text: str) -> bool:
     """True if the text tells less than a microsecond."""
     _, _, fraction = text.partition(".")
     return bool(fraction[_DIGITS:].rstrip("Z").split("+")[0].split("-")[0].strip("0"))
 
 
-def told(cursor: CursorValue, form: TimeFormat) -> int:
-    """The time of a cursor; a number is what a request would have in that format."""
+def told(cursor: CursorValue, form: TimeFormat, *, up: bool = False) -> int:
+    """The time of a cursor; a number is what a request would have in that format.
+
+    A time between two microseconds is the one before it, or with `up` the one after.
+    """
     if isinstance(cursor, str):
-        return moment(cursor)
+        return moment(cursor) + (up and _is_finer(cursor))
     if form not in {"epoch_seconds", "epoch_ms"}:
         raise ValueError(f"{cursor!r} is a number; only epoch_seconds and epoch_ms tell what time that is")
     return int(cursor * UNITS[form])
 
 
 def rounded(at: int, form: TimeFormat, *, up: bool) -> int:
-    """The nearest time that the format can tell, at or before, or with `up` at or after."""
-    unit = UNITS[form]
+    """The nearest time that the format tells in short, at or before, or with `up` at or after."""
+    unit = _STEPS[form]
     return -(-at // unit) * unit if up else at // unit * unit
 
 
