@@ -233,7 +233,12 @@ class TestWithoutKey:
 
 
 class TestQuery:
-    async def test_its_rows_are_read_in_the_order_of_the_key(self, sql_source: SqlSource):
+    @pytest.mark.parametrize("fast", [True, False])
+    async def test_its_rows_are_read_in_the_order_of_the_key(
+        self, sql_source: SqlSource, fast: bool, monkeypatch: pytest.MonkeyPatch
+    ):
+        if not fast:
+            slowly(monkeypatch)
         fill_orders(sql_source)
         query = "SELECT id AS number, item, '100%' AS share FROM orders WHERE item LIKE '%item%' -- all"
         settings: dict[str, Any] = {"query": query, "key": ["number"]}
