@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from weir_core.datasets.cursors import CursorValue, as_scalar
 from weir_workers.connectors.errors import SourceError
-from weir_workers.connectors.sql_settings import Dialect
+from weir_workers.connectors.sql_place import Dialect
 from weir_workers.connectors.sql_statements import Parts, Value, beyond
 from weir_workers.connectors.sql_tables import Column, Table
 
