@@ -191,6 +191,26 @@ def _collections() -> _Rows:
             "the run fails: INVALID_INPUT",
         ),
         (
+            "file that is read whole: JSON, Excel, packed Parquet",
+            size(_of("weir_workers.connectors.files_formats", "WHOLE")),
+            "the run fails: INVALID_INPUT",
+        ),
+        (
+            "line of a file",
+            size(_of("weir_workers.connectors.files_lines", "LONGEST")),
+            "it goes to quarantine, cut",
+        ),
+        (
+            "files of a run",
+            f"{_of('weir_workers.connectors.files_places', 'MAX_FILES'):,}",
+            "the run fails: INVALID_INPUT",
+        ),
+        (
+            "rows of a table without key that have one cursor value",
+            f"{_of('weir_workers.connectors.sql_reading', '_MOST_EQUAL'):,}",
+            "the run fails: INVALID_INPUT",
+        ),
+        (
             "columns of a dataset",
             f"{_of('weir_workers.connectors.infer', 'MAX_COLUMNS'):,}",
             "the run fails: INVALID_INPUT",

@@ -365,8 +365,17 @@ class TestTimes:
         with pytest.raises(SourceError, match=r"9.csv: has changed"):
             await gather(SMALL, source(timed), asked, whole.positions[1])
 
+    async def test_by_times_a_changed_file_is_read_again_as_a_whole(self, timed: Path):
+        (timed / "9.csv").write_bytes(as_csv(records(100, 50)))
+        os.utime(timed / "9.csv", (0, 0))
+        whole = await gather(SMALL, source(timed), self.asked())
+        assert whole.column("id")[:50] == list(range(100, 150))
+        put(timed / "9.csv", 7, hour=20)
+        rest = await gather(SMALL, source(timed), self.asked(), whole.positions[1])
+        assert rest.column("id") == [1, 2, 3, 4, 5, 7]
+
     async def test_another_cursor_field_is_refused(self, timed: Path):
-        asked = Wanted({"files": ["*.csv"], "columns": COLUMNS}, cursor_field="id", cursor=3)
+        asked = Wanted({"files": ["*.csv"], "columns": COLUMNS}, cursor_field="id")
         assert "_file_time" in (await refusal(SMALL, source(timed), asked)).message
 
 

@@ -39,7 +39,7 @@ class TestRegistry:
         assert isinstance(installed()["http"], HttpConnector)
 
     def test_unknown_one_names_those_there_are(self) -> None:
-        with pytest.raises(ConnectorUnknown, match="'ftp'; installed are .*http"):
+        with pytest.raises(ConnectorUnknown, match=r"'ftp'; installed are .*http"):
             connector("ftp")
 
 

@@ -233,7 +233,12 @@ class TestWithoutKey:
 
 
 class TestQuery:
-    async def test_its_rows_are_read_in_the_order_of_the_key(self, sql_source: SqlSource):
+    @pytest.mark.parametrize("fast", [True, False])
+    async def test_its_rows_are_read_in_the_order_of_the_key(
+        self, sql_source: SqlSource, fast: bool, monkeypatch: pytest.MonkeyPatch
+    ):
+        if not fast:
+            slowly(monkeypatch)
         fill_orders(sql_source)
         query = "SELECT id AS number, item, '100%' AS share FROM orders WHERE item LIKE '%item%' -- all"
         settings: dict[str, Any] = {"query": query, "key": ["number"]}
@@ -438,10 +443,11 @@ class TestTypes:
             postgres_source.run("DROP TABLE IF EXISTS k", f"CREATE TABLE k (k {kind} PRIMARY KEY)")
             postgres_source.fill("k", [(value,) for value in values])
             wanted = Wanted({}, stream="public.k")
-            readings = await gather_with_stops(SqlConnector(first=3, range=4), postgres_source.source, wanted)
-            assert len(readings[0].rows) == 12
-            assert len(readings) == 4
-            assert_resumes(readings)
+            connector = SqlConnector(first=3, range=4)
+            whole = await gather(connector, postgres_source.source, wanted)
+            rest = await gather(connector, postgres_source.source, wanted, whole.positions[1])
+            assert len(whole.rows) == 12
+            assert whole.rows[: whole.places[1][0]] + rest.rows == whole.rows
 
 
 def slowly(monkeypatch: pytest.MonkeyPatch) -> None:

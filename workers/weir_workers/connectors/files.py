@@ -154,7 +154,8 @@ class _Reading:
         plain = None if schema is None else pa.schema([one for one in schema if one.name not in self._system])
         self._columns = Columns(plain)
         self._told: set[str] = set()
-        self._since = position.get("since", wanted.cursor if wanted.cursor_field == TIME else None)
+        self._by_time = wanted.cursor_field == TIME
+        self._since = position.get("since", wanted.cursor if self._by_time else None)
 
     def items(self) -> Generator[Item]:
         """What is read, in order."""
@@ -162,7 +163,7 @@ class _Reading:
         last = self._position.get("name")
         left = self._wanted.limit
         for found in self._files():
-            again = found.name == last
+            again = found.name == last and (not self._by_time or _stamp(found) == self._position["time"])
             number += 0 if again else 1
             for item in self._file(found, number, again=again):
                 yield item
@@ -174,11 +175,11 @@ class _Reading:
 
     def _files(self) -> list[Found]:
         """The files that are to be read, in order, from the one of the position on."""
-        by_time = self._wanted.cursor_field == TIME
+        by_time = self._by_time
         found = self._place.listed(self._settings.files)
         if by_time and any(one.time is None for one in found):
             raise unreadable(found[0].name, f"a web server tells no time of its files for {TIME}", "no_time")
-        if not by_time and self._wanted.cursor_field and self._wanted.cursor is not None:
+        if not by_time and self._wanted.cursor_field:
             raise _invalid(
                 f"files go forward by {TIME}; the cursor field {self._wanted.cursor_field!r} can't be one"
             )

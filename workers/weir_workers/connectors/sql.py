@@ -36,8 +36,9 @@ from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.rereading import reread_json
 from weir_workers.connectors.roots import inside_roots
 from weir_workers.connectors.settings import parsed_settings
+from weir_workers.connectors.sql_place import Place
 from weir_workers.connectors.sql_process import ChildBroke, frames_of
-from weir_workers.connectors.sql_settings import Place, SqlCollection, SqlConnection
+from weir_workers.connectors.sql_settings import SqlCollection, SqlConnection
 
 _CHECK_SECONDS: Final = 10.0
 

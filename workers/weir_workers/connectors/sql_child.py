@@ -16,9 +16,9 @@ import orjson
 
 from weir_workers.connectors import sql_frames as frames
 from weir_workers.connectors.errors import SourceError
+from weir_workers.connectors.sql_place import Place
 from weir_workers.connectors.sql_plan import Asked
 from weir_workers.connectors.sql_reading import Job, Sizes, SqlReading
-from weir_workers.connectors.sql_settings import Place
 from weir_workers.connectors.sql_tables import Database, Table, failure, ordered
 from weir_workers.wards.processes import die_with
 

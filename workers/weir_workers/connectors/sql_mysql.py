@@ -14,7 +14,7 @@ from pymysql.constants import CR, FIELD_TYPE
 from pymysql.cursors import SSCursor
 
 from weir_workers.connectors.errors import SourceError, SourceFailureKind
-from weir_workers.connectors.sql_settings import Place
+from weir_workers.connectors.sql_place import Place
 from weir_workers.connectors.sql_statements import quoted
 from weir_workers.connectors.sql_tables import MAX_STREAMS, Column, FastWay, Table, failure
 
@@ -197,8 +197,8 @@ class MySQL:
         found = self._asked(
             "SELECT table_name, column_name, data_type, column_type, is_nullable, numeric_precision,"
             " numeric_scale FROM information_schema.columns WHERE table_schema = %s"
-            " AND (%s = '' OR table_name = %s) ORDER BY table_name, ordinal_position",
-            (self._place.database, name, name),
+            " AND (%s = '' OR table_name = %s) ORDER BY table_name, ordinal_position LIMIT %s",
+            (self._place.database, name, name, MAX_STREAMS * 100),
         )
         tables: dict[str, list[Column]] = {}
         for table, column, kind, full, nullable, precision, scale in found:
@@ -218,8 +218,8 @@ class MySQL:
         found = self._asked(
             "SELECT table_name, column_name, index_name, seq_in_index FROM information_schema.statistics"
             " WHERE table_schema = %s AND (%s = '' OR table_name = %s) AND column_name IS NOT NULL"
-            " ORDER BY table_name, index_name, seq_in_index",
-            (self._place.database, name, name),
+            " ORDER BY table_name, index_name, seq_in_index LIMIT %s",
+            (self._place.database, name, name, MAX_STREAMS * 100),
         )
         keys: dict[str, tuple[str, ...]] = {}
         for table, column, index, _ in found:

@@ -5,9 +5,9 @@ range begins behind the last key of the one before. So a position is a key, and
 what follows it is exactly the rest, whatever has been added meanwhile.
 
 With a cursor field the order is that field first, then the key. Rows whose
-cursor field is null come last, and only where all is read. Without a key a
-cursor field alone still gives positions, between two of its values; with neither
-there is one statement, and no place to go on at.
+cursor field is null come last, and only where all is read and there is a key. Without
+one a cursor field alone still gives positions, between two of its values; with
+neither there is one statement, and no place to go on at.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from weir_core.datasets.cursors import CursorValue, as_scalar
 from weir_workers.connectors.errors import SourceError
-from weir_workers.connectors.sql_settings import Dialect
+from weir_workers.connectors.sql_place import Dialect
 from weir_workers.connectors.sql_statements import Parts, Value, beyond
 from weir_workers.connectors.sql_tables import Column, Table
 
@@ -98,9 +98,10 @@ def passes(dialect: Dialect, table: Table, asked: Asked) -> tuple[Pass, ...]:
     if not column.nullable:
         return (main,)
     known = Pass((*conditions, [f"{column.compared} IS NOT NULL"]), order, exact)
-    if asked.cursor is not None or asked.until is not None:
+    # Without a key a run that broke off among these could not go on, and no later one could.
+    if asked.cursor is not None or asked.until is not None or not exact:
         return (known,)
-    unknown = Pass(([f"{column.compared} IS NULL"],), table.order, exact)
+    unknown = Pass(([f"{column.compared} IS NULL"],), table.order, exact=True)
     return (known, unknown)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from psycopg.types.string import TextLoader
 
 from weir_workers.connectors.errors import SourceError, SourceFailureKind
-from weir_workers.connectors.sql_settings import Place
+from weir_workers.connectors.sql_place import Place
 from weir_workers.connectors.sql_statements import quoted
 from weir_workers.connectors.sql_tables import MAX_STREAMS, Column, FastWay, Table, failure
 

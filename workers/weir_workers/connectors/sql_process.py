@@ -16,6 +16,7 @@ from weir_workers.connectors import sql_frames as frames
 from weir_workers.connectors.errors import SourceError
 
 _START_SECONDS: Final = 30.0
+_DRIVERS: Final = ("PG", "MYSQL", "MARIADB")
 _BUFFER: Final = 1024 * 1024
 
 
@@ -38,7 +39,7 @@ async def frames_of(order: Mapping[str, Any], timeout: float) -> AsyncGenerator[
         stdout=asyncio.subprocess.PIPE,
         # A panic writes values of the source there.
         stderr=asyncio.subprocess.DEVNULL,
-        env=clean_environment(),
+        env=_environment(),
         limit=_BUFFER,
     )
     try:
@@ -54,6 +55,12 @@ async def frames_of(order: Mapping[str, Any], timeout: float) -> AsyncGenerator[
         while await child.stdout.read(_BUFFER):
             pass
         await child.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Nothing that drivers would sign in with by themselves: that is the worker's own."""
+    kept = {name: value for name, value in clean_environment().items() if not name.startswith(_DRIVERS)}
+    return kept | {"HOME": "/nonexistent"}
 
 
 async def _frames(

@@ -19,6 +19,7 @@ from weir_core.datasets.commits import Position
 from weir_core.datasets.cursors import CursorValue
 from weir_workers.connectors import sql_frames as frames
 from weir_workers.connectors.errors import SourceError
+from weir_workers.connectors.sql_place import Place
 from weir_workers.connectors.sql_plan import (
     Asked,
     Pass,
@@ -29,7 +30,6 @@ from weir_workers.connectors.sql_plan import (
     passes,
     unpack,
 )
-from weir_workers.connectors.sql_settings import Place
 from weir_workers.connectors.sql_statements import Parts, bound, written
 from weir_workers.connectors.sql_tables import Column, Database, FastWay, Table
 from weir_workers.connectors.typed_rows import Misfit, as_columns, cast_rows, fit_rows

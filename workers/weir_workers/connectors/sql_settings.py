@@ -1,16 +1,13 @@
 """Settings of the connector `sql`, as people write them."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from weir_core.datasets.arrow_types import parse_type
-
-Dialect: TypeAlias = Literal["mysql", "postgresql", "sqlite"]
-Tls: TypeAlias = Literal["auto", "off", "required", "verified"]
+from weir_workers.connectors.sql_place import Dialect, Place, Tls
 
 _SCHEMES: Final[dict[str, Dialect]] = {
     "mysql": "mysql",
@@ -29,22 +26,6 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=200)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a database is and who asks; the password is in no text of it."""
-
-    dialect: Dialect
-    host: str = ""
-    port: int = 0
-    database: str = ""
-    user: str = ""
-    path: str = ""
-    """The file of a SQLite database."""
-    tls: Tls = "auto"
-    timeout: float = 60.0
-    password: str = field(default="", repr=False)
 
 
 class SqlConnection(_Strict):

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from weir_workers.connectors.errors import SourceError, SourceFailureKind
-from weir_workers.connectors.sql_settings import Place
+from weir_workers.connectors.sql_place import Place
 from weir_workers.connectors.sql_statements import quoted
 from weir_workers.connectors.sql_tables import MAX_STREAMS, Column, FastWay, Table, failure
 
@@ -62,12 +62,12 @@ class SQLite:
 
     def query(self, text: str) -> Table:
         """The columns of a query, with the types of the columns that they come from."""
-        view = quoted("sqlite", "temp", "weir_query")
         self._asked("PRAGMA query_only = OFF")
         self._asked(f"CREATE TEMP VIEW weir_query AS\n{text}\n")
         self._asked("PRAGMA query_only = ON")
         columns = self._columns("weir_query", frozenset(), typeless=None)
-        return Table("", view, columns)
+        # The view is seen by this session only, which need not be the one that reads.
+        return Table("", f"(\n{text}\n) AS weir_query", columns)
 
     def rows(self, text: str, values: Sequence[Any], portion: int) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of a statement, so many at a time."""

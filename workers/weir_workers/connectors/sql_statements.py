@@ -12,7 +12,7 @@ from decimal import Decimal
 from types import UnionType
 from typing import Any, Final, TypeAlias
 
-from weir_workers.connectors.sql_settings import Dialect
+from weir_workers.connectors.sql_place import Dialect
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from weir_workers.connectors.errors import SourceError, SourceFailureKind
-from weir_workers.connectors.sql_settings import Place
+from weir_workers.connectors.sql_place import Place
 
 MAX_STREAMS = 10_000
 
