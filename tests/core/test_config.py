@@ -54,6 +54,13 @@ class TestLoad:
         assert Settings.load(slots=5).slots == 5
 
     @pytest.mark.parametrize(
+        "text,size", [("1500", 1500), ("64MiB", 64 << 20), (" 2 GiB ", 2 << 30), ("1TiB", 1 << 40)]
+    )
+    def test_reads_sizes(self, monkeypatch: pytest.MonkeyPatch, text: str, size: int):
+        monkeypatch.setenv("WEIR_FILE_BYTES", text)
+        assert Settings.load().file_bytes == size
+
+    @pytest.mark.parametrize(
         "text,seconds",
         [("15", 15), ("15s", 15), ("500ms", 0.5), ("1.5m", 90), ("2h", 7200), ("30d", 2592000), ("PT5S", 5)],
     )
@@ -89,6 +96,8 @@ class TestRefusal:
         "name,value,right",
         [
             ("WEIR_SLOTS", "many", "valid integer"),
+            ("WEIR_FILE_BYTES", "1GB", "must be a number of bytes, such as 1048576, 64MiB or 2GiB"),
+            ("WEIR_RESULT_BYTES", "0", "greater than or equal to 1"),
             ("WEIR_SLOTS", "0", "greater than or equal to 1"),
             ("WEIR_SEGMENT_ROWS", "2000000", "less than or equal to 1048576"),
             ("WEIR_INSECURE", "perhaps", "valid boolean"),

@@ -149,13 +149,14 @@ class TestWatch:
         watches = [await servers.watch(number).start() for number in (0, 1)]
         claimed = await engine.claimed(worker)
         claimed.log.add_log({"level": 2, "source": 1, "text": "not told", "fields": {}})
+        claimed.log.add(EventKind.ARTIFACT, {"name": "not told"})
         claimed.log.add_progress({"done": 1, "total": 2, "unit": "", "message": ""})
         claimed.log.number()
         await started(engine, claimed)
         await end(engine.runtime, claimed)
         for watch in watches:
             await watch.saw(claimed.task.id, S.QUEUED, S.RUNNING, S.SUCCEEDED)
-            assert watch.events == [(claimed.task.id, seq) for seq in (1, 2, 4, 5)]
+            assert watch.events == [(claimed.task.id, seq) for seq in (1, 2, 5, 6)]
             assert watch.tasks == 0
 
     async def test_a_change_comes_where_the_task_matches_before_or_after_it(
