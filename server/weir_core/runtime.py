@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from weir_core.collections.collecting import Collecting
+from weir_core.collections.trying import Trying
 from weir_core.config import Settings
 from weir_core.db import Database
 from weir_core.events import LiveEvents
@@ -56,6 +57,7 @@ class Runtime:
     history: History
     people: People
     collecting: Collecting
+    trying: Trying
     scheduling: Scheduling
 
     @classmethod
@@ -87,6 +89,8 @@ class Runtime:
         feed = ChangeFeed(db)
         tasks = TaskService(db, queue, promotion, people.projects, settings.task_retention)
         stopping = Stopping(db, signals, promotion)
+        hub = WatchHub(db, live, history, feed)
+        collecting = Collecting.wire(settings, db, secrets, tasks, people.projects)
         return cls(
             settings=settings,
             db=db,
@@ -104,10 +108,11 @@ class Runtime:
             asking=Asking(db, tasks),
             retrying=Retrying(db, tasks),
             sweeper=Sweeper(db, queue, live, promotion),
-            hub=WatchHub(db, live, history, feed),
+            hub=hub,
             feed=feed,
             history=history,
             people=people,
-            collecting=Collecting.wire(settings, db, secrets, tasks, people.projects),
+            collecting=collecting,
+            trying=Trying(db, secrets, collecting, tasks=tasks, stopping=stopping, hub=hub),
             scheduling=Scheduling.wire(settings, db, tasks, stopping),
         )

@@ -55,6 +55,11 @@ class CollectionServiceStub:
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.ListConnectionsRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_collection__service__pb2.ListConnectionsResponse.FromString,
                 _registered_method=True)
+        self.CheckConnection = channel.unary_unary(
+                '/weir.v1.CollectionService/CheckConnection',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.CheckConnectionRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.CheckConnectionResponse.FromString,
+                _registered_method=True)
         self.CreateCollection = channel.unary_unary(
                 '/weir.v1.CollectionService/CreateCollection',
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.CreateCollectionRequest.SerializeToString,
@@ -69,6 +74,11 @@ class CollectionServiceStub:
                 '/weir.v1.CollectionService/ListCollections',
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.ListCollectionsRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_collection__service__pb2.ListCollectionsResponse.FromString,
+                _registered_method=True)
+        self.PreviewCollection = channel.unary_unary(
+                '/weir.v1.CollectionService/PreviewCollection',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.PreviewCollectionRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.PreviewCollectionResponse.FromString,
                 _registered_method=True)
         self.RunCollection = channel.unary_unary(
                 '/weir.v1.CollectionService/RunCollection',
@@ -149,6 +159,16 @@ class CollectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckConnection(self, request, context):
+        """Tries a stored or an unsaved connection, and with `discover` lists what can
+        be read. A failed try is an answer, not an error. An unsaved one needs
+        `connections.write`. A worker tries; STATE_CONFLICT where none lives,
+        DEADLINE where none answers in 25 s.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateCollection(self, request, context):
         """Creates a collection, and its dataset where that does not exist.
         """
@@ -165,6 +185,16 @@ class CollectionServiceServicer:
 
     def ListCollections(self, request, context):
         """Lists collections by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewCollection(self, request, context):
+        """Reads the first records as a run would, and keeps nothing. An unsaved one
+        needs `collections.write` and `connections.use`. A worker reads, as for
+        CheckConnection; STATE_CONFLICT, with the failure's `kind`, `code`, `host`
+        and `http_status` in the metadata, where the source can't be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -259,6 +289,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.ListConnectionsRequest.FromString,
                     response_serializer=weir_dot_v1_dot_collection__service__pb2.ListConnectionsResponse.SerializeToString,
             ),
+            'CheckConnection': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckConnection,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.CheckConnectionRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.CheckConnectionResponse.SerializeToString,
+            ),
             'CreateCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCollection,
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.CreateCollectionRequest.FromString,
@@ -273,6 +308,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.ListCollections,
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.ListCollectionsRequest.FromString,
                     response_serializer=weir_dot_v1_dot_collection__service__pb2.ListCollectionsResponse.SerializeToString,
+            ),
+            'PreviewCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewCollection,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.PreviewCollectionRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.PreviewCollectionResponse.SerializeToString,
             ),
             'RunCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.RunCollection,
@@ -440,6 +480,33 @@ class CollectionService:
             _registered_method=True)
 
     @staticmethod
+    def CheckConnection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/CheckConnection',
+            weir_dot_v1_dot_collection__service__pb2.CheckConnectionRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.CheckConnectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateCollection(request,
             target,
             options=(),
@@ -510,6 +577,33 @@ class CollectionService:
             '/weir.v1.CollectionService/ListCollections',
             weir_dot_v1_dot_collection__service__pb2.ListCollectionsRequest.SerializeToString,
             weir_dot_v1_dot_collection__service__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/PreviewCollection',
+            weir_dot_v1_dot_collection__service__pb2.PreviewCollectionRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.PreviewCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,12 +41,24 @@ class CollectionServiceStub:
     """Gets a connection, without its secrets."""
     ListConnections: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListConnectionsRequest, _collection_service_pb2.ListConnectionsResponse]
     """Lists connections by name."""
+    CheckConnection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.CheckConnectionRequest, _collection_service_pb2.CheckConnectionResponse]
+    """Tries a stored or an unsaved connection, and with `discover` lists what can
+    be read. A failed try is an answer, not an error. An unsaved one needs
+    `connections.write`. A worker tries; STATE_CONFLICT where none lives,
+    DEADLINE where none answers in 25 s.
+    """
     CreateCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.CreateCollectionRequest, _collection_service_pb2.CreateCollectionResponse]
     """Creates a collection, and its dataset where that does not exist."""
     GetCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.GetCollectionRequest, _collection_service_pb2.GetCollectionResponse]
     """Gets a collection with its cursor."""
     ListCollections: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]
     """Lists collections by name."""
+    PreviewCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.PreviewCollectionRequest, _collection_service_pb2.PreviewCollectionResponse]
+    """Reads the first records as a run would, and keeps nothing. An unsaved one
+    needs `collections.write` and `connections.use`. A worker reads, as for
+    CheckConnection; STATE_CONFLICT, with the failure's `kind`, `code`, `host`
+    and `http_status` in the metadata, where the source can't be read.
+    """
     RunCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]
     """Starts a run: from the cursor on, over everything, or over a span of the
     past. One run of a collection goes at a time, and one backfill beside it.
@@ -85,12 +97,24 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     """Gets a connection, without its secrets."""
     ListConnections: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListConnectionsRequest, _collection_service_pb2.ListConnectionsResponse]  # type: ignore[assignment]
     """Lists connections by name."""
+    CheckConnection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.CheckConnectionRequest, _collection_service_pb2.CheckConnectionResponse]  # type: ignore[assignment]
+    """Tries a stored or an unsaved connection, and with `discover` lists what can
+    be read. A failed try is an answer, not an error. An unsaved one needs
+    `connections.write`. A worker tries; STATE_CONFLICT where none lives,
+    DEADLINE where none answers in 25 s.
+    """
     CreateCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.CreateCollectionRequest, _collection_service_pb2.CreateCollectionResponse]  # type: ignore[assignment]
     """Creates a collection, and its dataset where that does not exist."""
     GetCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.GetCollectionRequest, _collection_service_pb2.GetCollectionResponse]  # type: ignore[assignment]
     """Gets a collection with its cursor."""
     ListCollections: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.ListCollectionsRequest, _collection_service_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists collections by name."""
+    PreviewCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.PreviewCollectionRequest, _collection_service_pb2.PreviewCollectionResponse]  # type: ignore[assignment]
+    """Reads the first records as a run would, and keeps nothing. An unsaved one
+    needs `collections.write` and `connections.use`. A worker reads, as for
+    CheckConnection; STATE_CONFLICT, with the failure's `kind`, `code`, `host`
+    and `http_status` in the metadata, where the source can't be read.
+    """
     RunCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]  # type: ignore[assignment]
     """Starts a run: from the cursor on, over everything, or over a span of the
     past. One run of a collection goes at a time, and one backfill beside it.
@@ -152,6 +176,18 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists connections by name."""
 
     @_abc_1.abstractmethod
+    def CheckConnection(
+        self,
+        request: _collection_service_pb2.CheckConnectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.CheckConnectionResponse, _abc.Awaitable[_collection_service_pb2.CheckConnectionResponse]]:
+        """Tries a stored or an unsaved connection, and with `discover` lists what can
+        be read. A failed try is an answer, not an error. An unsaved one needs
+        `connections.write`. A worker tries; STATE_CONFLICT where none lives,
+        DEADLINE where none answers in 25 s.
+        """
+
+    @_abc_1.abstractmethod
     def CreateCollection(
         self,
         request: _collection_service_pb2.CreateCollectionRequest,
@@ -174,6 +210,18 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.ListCollectionsResponse, _abc.Awaitable[_collection_service_pb2.ListCollectionsResponse]]:
         """Lists collections by name."""
+
+    @_abc_1.abstractmethod
+    def PreviewCollection(
+        self,
+        request: _collection_service_pb2.PreviewCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.PreviewCollectionResponse, _abc.Awaitable[_collection_service_pb2.PreviewCollectionResponse]]:
+        """Reads the first records as a run would, and keeps nothing. An unsaved one
+        needs `collections.write` and `connections.use`. A worker reads, as for
+        CheckConnection; STATE_CONFLICT, with the failure's `kind`, `code`, `host`
+        and `http_status` in the metadata, where the source can't be read.
+        """
 
     @_abc_1.abstractmethod
     def RunCollection(

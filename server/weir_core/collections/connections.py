@@ -108,6 +108,10 @@ class ConnectionService:
         async with self._db.read() as tx:
             return await repository.list_connections(tx, projects, conditions, name_key(page), page.size + 1)
 
+    async def check_new(self, new: NewConnection) -> None:
+        """Refuse a connection that could not be stored."""
+        await self._check_connection(new)
+
     async def _connection_of(self, key: RequestKey | None) -> Connection | None:
         if key is None:
             return None

@@ -12,6 +12,7 @@ from weir_core.collections.guards import Check, Guard
 from weir_core.collections.models import (
     Collection,
     Connection,
+    ConnectionCheck,
     Connector,
     Counters,
     NewCollection,
@@ -42,6 +43,7 @@ def connector(value: Connector) -> collection_pb2.Connector:
         connection_schema=struct(value.connection_schema),
         collection_schema=struct(value.collection_schema),
         modes=[_mode(mode) for mode in value.modes],
+        can_discover=value.can_discover,
     )
 
 
@@ -68,8 +70,19 @@ def connection(value: Connection) -> collection_pb2.Connection:
         secret_names=value.secret_names,
         allow_private_addresses=value.allow_private_addresses,
         revision=value.revision,
+        last_check=None if value.last_check is None else check(value.last_check),
         creator=principal(value.creator),
         create_time=timestamp(value.create_time),
+    )
+
+
+def check(value: ConnectionCheck) -> collection_pb2.ConnectionCheck:
+    """How a try of a connection went."""
+    return collection_pb2.ConnectionCheck(
+        ok=value.failure is None,
+        failure=failure(value.failure, full=False),
+        latency=duration(value.latency),
+        time=timestamp(value.time),
     )
 
 

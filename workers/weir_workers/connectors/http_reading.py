@@ -75,7 +75,7 @@ class HttpReading:
         if isinstance(pagination, PageNumbers):
             rules = Numbering(
                 pagination.start,
-                pagination.in_flight,
+                1 if self._wanted.limit else pagination.in_flight,
                 pagination.page_size,
                 pagination.short_page_ends,
                 pagination.not_found_ends,
@@ -84,7 +84,8 @@ class HttpReading:
                 self._load_number, rules, self._position.get("page", pagination.start), self._seen
             )
         start = URL(self._position["next"], encoded=True) if "next" in self._position else self._url
-        return linked(self._load_link, start, self._position.get("page", 1))
+        first = self._position.get("page", 1)
+        return linked(self._load_link, start, first, eager=not self._wanted.limit)
 
     async def _load_number(self, number: int) -> Loaded:
         rules = self._collection.pagination

@@ -83,17 +83,22 @@ async def numbered(
 
 
 async def linked(
-    load: Callable[[URL, int], Coroutine[Any, Any, Loaded]], url: URL, first: int
+    load: Callable[[URL, int], Coroutine[Any, Any, Loaded]], url: URL, first: int, *, eager: bool = True
 ) -> AsyncGenerator[Turn]:
-    """Pages each of which names the next; the next one is asked for before this one is parsed."""
+    """Pages each of which names the next; the next one is asked for before this one is parsed.
+
+    Without `eager` only when the reader comes back for it.
+    """
     number = first
     async with _cancelled_at_end() as ahead:
         ahead.append(asyncio.create_task(load(url, number)))
         while ahead:
             loaded = await ahead.popleft()
-            if loaded.link is not None:
+            if loaded.link is not None and eager:
                 ahead.append(asyncio.create_task(load(loaded.link, number + 1)))
             yield Turn(number, await loaded.parsed, loaded.digest, loaded.link)
+            if loaded.link is not None and not eager:
+                ahead.append(asyncio.create_task(load(loaded.link, number + 1)))
             number += 1
 
 
