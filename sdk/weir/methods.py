@@ -56,6 +56,14 @@ DELETE_CONNECTION = Method(
     repeatable=False,
     anonymous=False,
 )
+CHECK_CONNECTION = Method(
+    "/weir.v1.CollectionService/CheckConnection",
+    collection_service_pb2.CheckConnectionRequest,
+    collection_service_pb2.CheckConnectionResponse,
+    timeout=60.0,
+    repeatable=False,
+    anonymous=False,
+)
 CREATE_COLLECTION = Method(
     "/weir.v1.CollectionService/CreateCollection",
     collection_service_pb2.CreateCollectionRequest,
@@ -102,6 +110,14 @@ SET_CURSOR = Method(
     collection_service_pb2.SetCursorResponse,
     timeout=10.0,
     repeatable=True,
+    anonymous=False,
+)
+PREVIEW_COLLECTION = Method(
+    "/weir.v1.CollectionService/PreviewCollection",
+    collection_service_pb2.PreviewCollectionRequest,
+    collection_service_pb2.PreviewCollectionResponse,
+    timeout=60.0,
+    repeatable=False,
     anonymous=False,
 )
 RUN_COLLECTION = Method(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from weir_core.collections.collecting import Collecting
+from weir_core.collections.trying import Trying
 from weir_core.config import Settings
 from weir_core.db import Database
 from weir_core.events import LiveEvents
@@ -60,6 +61,7 @@ class Runtime:
     history: History
     people: People
     collecting: Collecting
+    trying: Trying
     scheduling: Scheduling
     files: FileService
     file_sweep: FileSweep
@@ -94,6 +96,8 @@ class Runtime:
         tasks = TaskService(db, queue, promotion, people.projects, settings.task_retention)
         stopping = Stopping(db, signals, promotion)
         store = ObjectStore(settings.data_dir)
+        hub = WatchHub(db, live, history, feed)
+        collecting = Collecting.wire(settings, db, secrets, tasks, people.projects)
         return cls(
             settings=settings,
             db=db,
@@ -111,11 +115,12 @@ class Runtime:
             asking=Asking(db, tasks),
             retrying=Retrying(db, tasks),
             sweeper=Sweeper(db, queue, live, promotion),
-            hub=WatchHub(db, live, history, feed),
+            hub=hub,
             feed=feed,
             history=history,
             people=people,
-            collecting=Collecting.wire(settings, db, secrets, tasks, people.projects),
+            collecting=collecting,
+            trying=Trying(db, secrets, collecting, tasks=tasks, stopping=stopping, hub=hub),
             scheduling=Scheduling.wire(settings, db, tasks, stopping),
             files=FileService(db, store, _file_limits(settings)),
             file_sweep=FileSweep(db, store),

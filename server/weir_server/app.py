@@ -158,7 +158,7 @@ class Server:
         runtime, server = self._runtime, self._server
         tasks = TaskServicer(runtime, self._validation)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(tasks, server)
-        collections = CollectionServicer(runtime.collecting, runtime.pages, self._validation)
+        collections = CollectionServicer(runtime.collecting, runtime.trying, runtime.pages, self._validation)
         collection_service_pb2_grpc.add_CollectionServiceServicer_to_server(collections, server)
         users = UserServicer(runtime.people, runtime.pages, access)
         user_service_pb2_grpc.add_UserServiceServicer_to_server(users, server)

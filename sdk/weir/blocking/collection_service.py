@@ -148,6 +148,29 @@ class CollectionClient:
         request = collection_service_pb2.DeleteConnectionRequest(connection_id=connection_id, etag=etag)
         return self._caller.unary(methods.DELETE_CONNECTION, request, timeout)
 
+    def check_connection(
+        self,
+        *,
+        connection_id: str | None = None,
+        connection: collection_pb2.Connection | None = None,
+        discover: bool = False,
+        timeout: Timeout = None,
+    ) -> collection_service_pb2.CheckConnectionResponse:
+        """Tries a stored or an unsaved connection, and with `discover` lists what can be read. A failed
+        try is an answer, not an error. An unsaved one needs `connections.write`. A worker tries;
+        STATE_CONFLICT where none lives, DEADLINE where none answers in 25 s.
+
+        Args:
+            connection_id: A stored one.
+            connection: One not stored yet, secrets included, in its `project`.
+            discover: True: list its streams too.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.CheckConnectionRequest(
+            connection_id=connection_id, connection=connection, discover=discover
+        )
+        return self._caller.unary(methods.CHECK_CONNECTION, request, timeout)
+
     def create_collection(
         self,
         *,
@@ -302,6 +325,30 @@ class CollectionClient:
             expected_cursor=to_value(expected_cursor, "expected_cursor"),
         )
         return self._caller.unary(methods.SET_CURSOR, request, timeout)
+
+    def preview_collection(
+        self,
+        *,
+        collection_id: str | None = None,
+        collection: collection_pb2.Collection | None = None,
+        count: int = 0,
+        timeout: Timeout = None,
+    ) -> collection_service_pb2.PreviewCollectionResponse:
+        """Reads the first records as a run would, and keeps nothing. An unsaved one needs
+        `collections.write` and `connections.use`. A worker reads, as for CheckConnection;
+        STATE_CONFLICT, with the failure's `kind`, `code`, `host` and `http_status` in the metadata,
+        where the source can't be read.
+
+        Args:
+            collection_id: A stored one.
+            collection: One not stored yet, in its `project`.
+            count: Records wanted; fewer where they do not fit into the answer. 0 means 20.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = collection_service_pb2.PreviewCollectionRequest(
+            collection_id=collection_id, collection=collection, count=count
+        )
+        return self._caller.unary(methods.PREVIEW_COLLECTION, request, timeout)
 
     def run_collection(
         self,

@@ -14,6 +14,7 @@ from weir.cli.settings import cursor_value, secret
 from weir.cli.timing import LENGTH
 from weir.outcome import output_of
 from weir.v1.collection_pb2 import SyncMode
+from weir.v1.task_pb2 import FailureKind
 
 _MODES = ["full", "append", "incremental", "merge"]
 
@@ -89,6 +90,7 @@ def create_connection(
 @click.argument("name")
 @click.option("--connection", required=True, help="Name or id of the connection.")
 @click.option("--project", default="", help="Project it belongs to; default: `default`.")
+@click.option("--stream", default="", help="What to read, where the connector has streams: see `check`.")
 @click.option("--mode", type=click.Choice(_MODES), default="full", show_default=True)
 @click.option("--cursor-field", default="", help="Column to go forward by; for incremental and merge.")
 @click.option("--key", "key_fields", multiple=True, help="A column of the key; for merge.")
@@ -102,6 +104,7 @@ def create(
     name: str,
     connection: str,
     project: str,
+    stream: str,
     mode: str,
     cursor_field: str,
     key_fields: tuple[str, ...],
@@ -117,6 +120,7 @@ def create(
             name=name,
             connection_id=connection_id(client, connection),
             project=project,
+            stream=stream,
             mode=SyncMode.Value(f"SYNC_MODE_{mode.upper()}"),
             cursor_field=cursor_field,
             key_fields=key_fields,
@@ -126,6 +130,56 @@ def create(
             settings=read_json(settings, "--settings"),
         )
     show(answer.collection, json_lines=as_json)
+
+
+@command.command()
+@click.argument("connection")
+@click.option("--discover", is_flag=True, help="List what can be read over it, too.")
+@as_json
+def check(*, connection: str, discover: bool, as_json: bool) -> None:
+    """Try a connection, by name or id.
+
+    Exits with 1 where it does not work; with --json shows the answer either way.
+    """
+    with connected() as client:
+        answer = client.collections.check_connection(
+            connection_id=connection_id(client, connection), discover=discover
+        )
+    tried = answer.check
+    if as_json:
+        show_json(answer)
+    elif tried.ok:
+        click.echo(f"works, answered in {tried.latency.ToTimedelta().total_seconds():.2f} s")
+        if discover:
+            show_list(answer.streams, ("name", "estimated_records"), json_lines=False)
+    if not tried.ok:
+        kind = FailureKind.Name(tried.failure.kind).removeprefix("FAILURE_KIND_")
+        raise click.ClickException(f"the connection does not work: {kind}: {tried.failure.message}")
+
+
+@command.command()
+@click.argument("collection")
+@click.option("-n", "count", default=20, show_default=True, type=click.IntRange(1, 1000), help="Records.")
+@as_json
+def preview(*, collection: str, count: int, as_json: bool) -> None:
+    """Show the first records of a collection, by name or id, a JSON object a line. None is kept.
+
+    What would be quarantined, and what may surprise, is told on stderr; with --json the whole answer is
+    one object.
+    """
+    with connected() as client:
+        answer = client.collections.preview_collection(
+            collection_id=collection_id(client, collection), count=count
+        )
+    if as_json:
+        show_json(answer)
+        return
+    for record in answer.records:
+        show_json(record)
+    for odd in answer.quarantined:
+        click.echo(f"would be quarantined (page {odd.page}, record {odd.position}): {odd.reason}", err=True)
+    for warning in answer.warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 @command.command("list")

@@ -113,12 +113,15 @@ class Connector(_message.Message):
     CONNECTION_SCHEMA_FIELD_NUMBER: _builtins.int
     COLLECTION_SCHEMA_FIELD_NUMBER: _builtins.int
     MODES_FIELD_NUMBER: _builtins.int
+    CAN_DISCOVER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, such as `http`."""
     description: _builtins.str
     """What it reads, for people."""
     version: _builtins.str
     """Version of the code."""
+    can_discover: _builtins.bool
+    """True: CheckConnection can list streams, and a collection names one of them."""
     @_builtins.property
     def connection_schema(self) -> _struct_pb2.Struct:
         """JSON schema of a connection's settings; secrets are marked `writeOnly`."""
@@ -140,10 +143,11 @@ class Connector(_message.Message):
         connection_schema: _struct_pb2.Struct | None = ...,
         collection_schema: _struct_pb2.Struct | None = ...,
         modes: _abc.Iterable[Global___SyncMode.ValueType] | None = ...,
+        can_discover: _builtins.bool | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["collection_schema", b"collection_schema", "connection_schema", b"connection_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_schema", b"collection_schema", "connection_schema", b"connection_schema", "description", b"description", "modes", b"modes", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_discover", b"can_discover", "collection_schema", b"collection_schema", "connection_schema", b"connection_schema", "description", b"description", "modes", b"modes", "name", b"name", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -184,6 +188,7 @@ class Connection(_message.Message):
     SECRET_NAMES_FIELD_NUMBER: _builtins.int
     ALLOW_PRIVATE_ADDRESSES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    LAST_CHECK_FIELD_NUMBER: _builtins.int
     CREATOR_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
@@ -219,6 +224,12 @@ class Connection(_message.Message):
         """Names of the secrets that are set. Output only."""
 
     @_builtins.property
+    def last_check(self) -> Global___ConnectionCheck:
+        """How the newest CheckConnection of it went; unset: it was not tried as it
+        is now. Output only.
+        """
+
+    @_builtins.property
     def creator(self) -> _common_pb2.Principal:
         """Who created it. Output only."""
 
@@ -242,18 +253,103 @@ class Connection(_message.Message):
         secret_names: _abc.Iterable[_builtins.str] | None = ...,
         allow_private_addresses: _builtins.bool | None = ...,
         revision: _builtins.int | None = ...,
+        last_check: Global___ConnectionCheck | None = ...,
         creator: _common_pb2.Principal | None = ...,
         etag: _builtins.str | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "last_check", b"last_check", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private_addresses", b"allow_private_addresses", "connector", b"connector", "create_time", b"create_time", "creator", b"creator", "etag", b"etag", "id", b"id", "name", b"name", "project", b"project", "revision", b"revision", "secret_names", b"secret_names", "secrets", b"secrets", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private_addresses", b"allow_private_addresses", "connector", b"connector", "create_time", b"create_time", "creator", b"creator", "etag", b"etag", "id", b"id", "last_check", b"last_check", "name", b"name", "project", b"project", "revision", b"revision", "secret_names", b"secret_names", "secrets", b"secrets", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Connection: _TypeAlias = Connection  # noqa: Y015
+
+@_typing.final
+class ConnectionCheck(_message.Message):
+    """How a try of a connection went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OK_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ok: _builtins.bool
+    """True: it works."""
+    @_builtins.property
+    def failure(self) -> _task_pb2.Failure:
+        """What is wrong and who can mend it, when it does not."""
+
+    @_builtins.property
+    def latency(self) -> _duration_pb2.Duration:
+        """How long it took."""
+
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        ok: _builtins.bool | None = ...,
+        failure: _task_pb2.Failure | None = ...,
+        latency: _duration_pb2.Duration | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "latency", b"latency", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "latency", b"latency", "ok", b"ok", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectionCheck: _TypeAlias = ConnectionCheck  # noqa: Y015
+
+@_typing.final
+class SourceStream(_message.Message):
+    """Something that can be read over a connection: a table, an endpoint, files."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELDS_FIELD_NUMBER: _builtins.int
+    KEY_FIELDS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_RECORDS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name for `Collection.stream`."""
+    estimated_records: _builtins.int
+    """Number of records, guessed; 0 if unknown."""
+    @_builtins.property
+    def schema(self) -> _struct_pb2.Struct:
+        """JSON schema of its records, as far as known."""
+
+    @_builtins.property
+    def cursor_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns that can serve as cursor."""
+
+    @_builtins.property
+    def key_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns of its key."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str | None = ...,
+        schema: _struct_pb2.Struct | None = ...,
+        cursor_fields: _abc.Iterable[_builtins.str] | None = ...,
+        key_fields: _abc.Iterable[_builtins.str] | None = ...,
+        estimated_records: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor_fields", b"cursor_fields", "estimated_records", b"estimated_records", "key_fields", b"key_fields", "name", b"name", "schema", b"schema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceStream: _TypeAlias = SourceStream  # noqa: Y015
 
 @_typing.final
 class Collection(_message.Message):

@@ -360,6 +360,72 @@ class DeleteConnectionResponse(_message.Message):
 Global___DeleteConnectionResponse: _TypeAlias = DeleteConnectionResponse  # noqa: Y015
 
 @_typing.final
+class CheckConnectionRequest(_message.Message):
+    """Request of CheckConnection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_ID_FIELD_NUMBER: _builtins.int
+    CONNECTION_FIELD_NUMBER: _builtins.int
+    DISCOVER_FIELD_NUMBER: _builtins.int
+    connection_id: _builtins.str
+    """A stored one."""
+    discover: _builtins.bool
+    """True: list its streams too."""
+    @_builtins.property
+    def connection(self) -> _collection_pb2.Connection:
+        """One not stored yet, secrets included, in its `project`."""
+
+    def __init__(
+        self,
+        *,
+        connection_id: _builtins.str | None = ...,
+        connection: _collection_pb2.Connection | None = ...,
+        discover: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "connection_id", b"connection_id", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "connection_id", b"connection_id", "discover", b"discover", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["connection_id", "connection"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___CheckConnectionRequest: _TypeAlias = CheckConnectionRequest  # noqa: Y015
+
+@_typing.final
+class CheckConnectionResponse(_message.Message):
+    """Response of CheckConnection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    STREAMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def check(self) -> _collection_pb2.ConnectionCheck:
+        """How the try went."""
+
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedCompositeFieldContainer[_collection_pb2.SourceStream]:
+        """What can be read; at most 10,000, without schemas where these do not fit
+        into the answer. Only with `discover`.
+        """
+
+    def __init__(
+        self,
+        *,
+        check: _collection_pb2.ConnectionCheck | None = ...,
+        streams: _abc.Iterable[_collection_pb2.SourceStream] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckConnectionResponse: _TypeAlias = CheckConnectionResponse  # noqa: Y015
+
+@_typing.final
 class CreateCollectionRequest(_message.Message):
     """Request of CreateCollection."""
 
@@ -673,6 +739,82 @@ class SetCursorResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetCursorResponse: _TypeAlias = SetCursorResponse  # noqa: Y015
+
+@_typing.final
+class PreviewCollectionRequest(_message.Message):
+    """Request of PreviewCollection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_ID_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    collection_id: _builtins.str
+    """A stored one."""
+    count: _builtins.int
+    """Records wanted; fewer where they do not fit into the answer. 0 means 20."""
+    @_builtins.property
+    def collection(self) -> _collection_pb2.Collection:
+        """One not stored yet, in its `project`."""
+
+    def __init__(
+        self,
+        *,
+        collection_id: _builtins.str | None = ...,
+        collection: _collection_pb2.Collection | None = ...,
+        count: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "collection_id", b"collection_id", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "collection_id", b"collection_id", "count", b"count", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["collection_id", "collection"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___PreviewCollectionRequest: _TypeAlias = PreviewCollectionRequest  # noqa: Y015
+
+@_typing.final
+class PreviewCollectionResponse(_message.Message):
+    """Response of PreviewCollection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    SCHEMA_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
+        """The records; see ReadRecords for how values are written."""
+
+    @_builtins.property
+    def schema(self) -> _struct_pb2.Struct:
+        """JSON schema that the dataset would have."""
+
+    @_builtins.property
+    def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[_collection_pb2.QuarantinedRecord]:
+        """Records that would be quarantined; at most 100."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What may surprise, such as a schema change."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+        schema: _struct_pb2.Struct | None = ...,
+        quarantined: _abc.Iterable[_collection_pb2.QuarantinedRecord] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quarantined", b"quarantined", "records", b"records", "schema", b"schema", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewCollectionResponse: _TypeAlias = PreviewCollectionResponse  # noqa: Y015
 
 @_typing.final
 class RunCollectionRequest(_message.Message):

@@ -65,6 +65,11 @@ class CollectionServiceStub:
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.DeleteConnectionRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_collection__service__pb2.DeleteConnectionResponse.FromString,
                 _registered_method=True)
+        self.CheckConnection = channel.unary_unary(
+                '/weir.v1.CollectionService/CheckConnection',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.CheckConnectionRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.CheckConnectionResponse.FromString,
+                _registered_method=True)
         self.CreateCollection = channel.unary_unary(
                 '/weir.v1.CollectionService/CreateCollection',
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.CreateCollectionRequest.SerializeToString,
@@ -94,6 +99,11 @@ class CollectionServiceStub:
                 '/weir.v1.CollectionService/SetCursor',
                 request_serializer=weir_dot_v1_dot_collection__service__pb2.SetCursorRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_collection__service__pb2.SetCursorResponse.FromString,
+                _registered_method=True)
+        self.PreviewCollection = channel.unary_unary(
+                '/weir.v1.CollectionService/PreviewCollection',
+                request_serializer=weir_dot_v1_dot_collection__service__pb2.PreviewCollectionRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_collection__service__pb2.PreviewCollectionResponse.FromString,
                 _registered_method=True)
         self.RunCollection = channel.unary_unary(
                 '/weir.v1.CollectionService/RunCollection',
@@ -195,6 +205,16 @@ class CollectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckConnection(self, request, context):
+        """Tries a stored or an unsaved connection, and with `discover` lists what can
+        be read. A failed try is an answer, not an error. An unsaved one needs
+        `connections.write`. A worker tries; STATE_CONFLICT where none lives,
+        DEADLINE where none answers in 25 s.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateCollection(self, request, context):
         """Creates a collection, and its dataset where that does not exist.
         """
@@ -234,6 +254,16 @@ class CollectionServiceServicer:
     def SetCursor(self, request, context):
         """Sets the cursor by hand: back to the start, or to a value. STATE_CONFLICT
         while a run goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewCollection(self, request, context):
+        """Reads the first records as a run would, and keeps nothing. An unsaved one
+        needs `collections.write` and `connections.use`. A worker reads, as for
+        CheckConnection; STATE_CONFLICT, with the failure's `kind`, `code`, `host`
+        and `http_status` in the metadata, where the source can't be read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -345,6 +375,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.DeleteConnectionRequest.FromString,
                     response_serializer=weir_dot_v1_dot_collection__service__pb2.DeleteConnectionResponse.SerializeToString,
             ),
+            'CheckConnection': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckConnection,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.CheckConnectionRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.CheckConnectionResponse.SerializeToString,
+            ),
             'CreateCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCollection,
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.CreateCollectionRequest.FromString,
@@ -374,6 +409,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.SetCursor,
                     request_deserializer=weir_dot_v1_dot_collection__service__pb2.SetCursorRequest.FromString,
                     response_serializer=weir_dot_v1_dot_collection__service__pb2.SetCursorResponse.SerializeToString,
+            ),
+            'PreviewCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewCollection,
+                    request_deserializer=weir_dot_v1_dot_collection__service__pb2.PreviewCollectionRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_collection__service__pb2.PreviewCollectionResponse.SerializeToString,
             ),
             'RunCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.RunCollection,
@@ -600,6 +640,33 @@ class CollectionService:
             _registered_method=True)
 
     @staticmethod
+    def CheckConnection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/CheckConnection',
+            weir_dot_v1_dot_collection__service__pb2.CheckConnectionRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.CheckConnectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateCollection(request,
             target,
             options=(),
@@ -751,6 +818,33 @@ class CollectionService:
             '/weir.v1.CollectionService/SetCursor',
             weir_dot_v1_dot_collection__service__pb2.SetCursorRequest.SerializeToString,
             weir_dot_v1_dot_collection__service__pb2.SetCursorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.CollectionService/PreviewCollection',
+            weir_dot_v1_dot_collection__service__pb2.PreviewCollectionRequest.SerializeToString,
+            weir_dot_v1_dot_collection__service__pb2.PreviewCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

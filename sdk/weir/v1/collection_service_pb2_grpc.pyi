@@ -48,6 +48,12 @@ class CollectionServiceStub:
     """
     DeleteConnection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteConnectionRequest, _collection_service_pb2.DeleteConnectionResponse]
     """Deletes a connection that no collection uses."""
+    CheckConnection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.CheckConnectionRequest, _collection_service_pb2.CheckConnectionResponse]
+    """Tries a stored or an unsaved connection, and with `discover` lists what can
+    be read. A failed try is an answer, not an error. An unsaved one needs
+    `connections.write`. A worker tries; STATE_CONFLICT where none lives,
+    DEADLINE where none answers in 25 s.
+    """
     CreateCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.CreateCollectionRequest, _collection_service_pb2.CreateCollectionResponse]
     """Creates a collection, and its dataset where that does not exist."""
     GetCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.GetCollectionRequest, _collection_service_pb2.GetCollectionResponse]
@@ -63,6 +69,12 @@ class CollectionServiceStub:
     SetCursor: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.SetCursorRequest, _collection_service_pb2.SetCursorResponse]
     """Sets the cursor by hand: back to the start, or to a value. STATE_CONFLICT
     while a run goes on.
+    """
+    PreviewCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.PreviewCollectionRequest, _collection_service_pb2.PreviewCollectionResponse]
+    """Reads the first records as a run would, and keeps nothing. An unsaved one
+    needs `collections.write` and `connections.use`. A worker reads, as for
+    CheckConnection; STATE_CONFLICT, with the failure's `kind`, `code`, `host`
+    and `http_status` in the metadata, where the source can't be read.
     """
     RunCollection: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]
     """Starts a run: from the cursor on, over everything, or over a span of the
@@ -111,6 +123,12 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     """
     DeleteConnection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.DeleteConnectionRequest, _collection_service_pb2.DeleteConnectionResponse]  # type: ignore[assignment]
     """Deletes a connection that no collection uses."""
+    CheckConnection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.CheckConnectionRequest, _collection_service_pb2.CheckConnectionResponse]  # type: ignore[assignment]
+    """Tries a stored or an unsaved connection, and with `discover` lists what can
+    be read. A failed try is an answer, not an error. An unsaved one needs
+    `connections.write`. A worker tries; STATE_CONFLICT where none lives,
+    DEADLINE where none answers in 25 s.
+    """
     CreateCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.CreateCollectionRequest, _collection_service_pb2.CreateCollectionResponse]  # type: ignore[assignment]
     """Creates a collection, and its dataset where that does not exist."""
     GetCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.GetCollectionRequest, _collection_service_pb2.GetCollectionResponse]  # type: ignore[assignment]
@@ -126,6 +144,12 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     SetCursor: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.SetCursorRequest, _collection_service_pb2.SetCursorResponse]  # type: ignore[assignment]
     """Sets the cursor by hand: back to the start, or to a value. STATE_CONFLICT
     while a run goes on.
+    """
+    PreviewCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.PreviewCollectionRequest, _collection_service_pb2.PreviewCollectionResponse]  # type: ignore[assignment]
+    """Reads the first records as a run would, and keeps nothing. An unsaved one
+    needs `collections.write` and `connections.use`. A worker reads, as for
+    CheckConnection; STATE_CONFLICT, with the failure's `kind`, `code`, `host`
+    and `http_status` in the metadata, where the source can't be read.
     """
     RunCollection: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.RunCollectionRequest, _collection_service_pb2.RunCollectionResponse]  # type: ignore[assignment]
     """Starts a run: from the cursor on, over everything, or over a span of the
@@ -209,6 +233,18 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a connection that no collection uses."""
 
     @_abc_1.abstractmethod
+    def CheckConnection(
+        self,
+        request: _collection_service_pb2.CheckConnectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.CheckConnectionResponse, _abc.Awaitable[_collection_service_pb2.CheckConnectionResponse]]:
+        """Tries a stored or an unsaved connection, and with `discover` lists what can
+        be read. A failed try is an answer, not an error. An unsaved one needs
+        `connections.write`. A worker tries; STATE_CONFLICT where none lives,
+        DEADLINE where none answers in 25 s.
+        """
+
+    @_abc_1.abstractmethod
     def CreateCollection(
         self,
         request: _collection_service_pb2.CreateCollectionRequest,
@@ -258,6 +294,18 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_collection_service_pb2.SetCursorResponse, _abc.Awaitable[_collection_service_pb2.SetCursorResponse]]:
         """Sets the cursor by hand: back to the start, or to a value. STATE_CONFLICT
         while a run goes on.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewCollection(
+        self,
+        request: _collection_service_pb2.PreviewCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.PreviewCollectionResponse, _abc.Awaitable[_collection_service_pb2.PreviewCollectionResponse]]:
+        """Reads the first records as a run would, and keeps nothing. An unsaved one
+        needs `collections.write` and `connections.use`. A worker reads, as for
+        CheckConnection; STATE_CONFLICT, with the failure's `kind`, `code`, `host`
+        and `http_status` in the metadata, where the source can't be read.
         """
 
     @_abc_1.abstractmethod

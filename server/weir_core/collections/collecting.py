@@ -6,6 +6,7 @@ from typing import Self
 from weir_core.collections.connections import ConnectionService
 from weir_core.collections.runs import RunService
 from weir_core.collections.service import CollectionService
+from weir_core.collections.trials import Trials
 from weir_core.config import Settings
 from weir_core.datasets.quarantine import QuarantineService
 from weir_core.datasets.service import DatasetService
@@ -26,6 +27,7 @@ class Collecting:
     connections: ConnectionService
     collections: CollectionService
     runs: RunService
+    trials: Trials
     datasets: DatasetService
     quarantine: QuarantineService
     sweep: DatasetSweep
@@ -41,6 +43,7 @@ class Collecting:
             connections=ConnectionService(db, secrets, projects),
             collections=CollectionService(db, projects),
             runs=RunService(db, secrets, tasks),
+            trials=Trials(db, secrets),
             datasets=DatasetService(db, store, PageTokens(secrets.derive("resume tokens"))),
             quarantine=QuarantineService(db, tasks),
             sweep=DatasetSweep(db, store),

@@ -186,6 +186,10 @@ class ConnectionService:
     def _sealed(self, connection_id: UUID, secrets: dict[str, str]) -> bytes | None:
         return self._box.seal(orjson.dumps(secrets), secrets_place(connection_id)) if secrets else None
 
+    async def check_new(self, new: NewConnection) -> None:
+        """Refuse a connection that could not be stored."""
+        await self._check_connection(new)
+
     async def _connection_of(self, key: RequestKey | None) -> Connection | None:
         if key is None:
             return None

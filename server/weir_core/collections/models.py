@@ -50,6 +50,7 @@ connector = Table(
     Column("connection_schema", Json, nullable=False),
     Column("collection_schema", Json, nullable=False),
     Column("modes", Json, nullable=False),
+    Column("can_discover", Boolean(create_constraint=False), nullable=False, server_default=text("0")),
     Column("update_time", Micros, nullable=False),
     **TABLE,
 )
@@ -67,6 +68,8 @@ connection = Table(
     Column("secret_names", Json, nullable=False),
     Column("allow_private_addresses", Boolean(create_constraint=False), nullable=False),
     Column("revision", BigInteger, nullable=False),
+    # How the newest try of this revision went.
+    Column("last_check", Json),
     *creator_columns(),
     *request_columns(),
     Column("create_time", Micros, nullable=False),
@@ -163,6 +166,18 @@ run_request = Table(
     **TABLE,
 )
 
+# What a try is to do and what it found, encrypted, as long as somebody waits for it; `id` is its task's.
+trial = Table(
+    "trial",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("asked", Blob, nullable=False),
+    Column("answer", Blob),
+    Column("create_time", BigInteger, nullable=False),
+    Index(None, "create_time"),
+    **TABLE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Connector:
@@ -174,6 +189,17 @@ class Connector:
     connection_schema: dict[str, Any]
     collection_schema: dict[str, Any]
     modes: tuple[SyncMode, ...]
+    can_discover: bool = False
+    """True: a collection names one of its streams."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCheck:
+    """How a try of a connection went; `failure` is None where it works."""
+
+    failure: Failure | None
+    latency: timedelta
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +217,7 @@ class Connection:
     creator: Principal
     create_time: datetime
     update_time: datetime
+    last_check: ConnectionCheck | None = None
 
     @property
     def etag(self) -> str:

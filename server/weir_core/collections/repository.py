@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Row, Select, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,6 +13,7 @@ from weir_core.collections.guards import Check, Guard
 from weir_core.collections.models import (
     Collection,
     Connection,
+    ConnectionCheck,
     Connector,
     NewCollection,
     NewConnection,
@@ -26,6 +28,8 @@ from weir_core.datasets.models import dataset
 from weir_core.idempotency import RequestKey, request_values
 from weir_core.principals import Principal, creator_of, creator_values
 
+_CHECK = TypeAdapter(ConnectionCheck)
+
 
 async def save_connector(tx: AsyncConnection, brought: Connector) -> None:
     """Store what a worker tells of a connector."""
@@ -35,6 +39,7 @@ async def save_connector(tx: AsyncConnection, brought: Connector) -> None:
         "connection_schema": brought.connection_schema,
         "collection_schema": brought.collection_schema,
         "modes": [mode.name for mode in brought.modes],
+        "can_discover": brought.can_discover,
         "update_time": datetime.now(UTC),
     }
     # Another worker may bring the same at the same moment.
@@ -123,6 +128,15 @@ async def name_of_user(tx: AsyncConnection, connection_id: UUID) -> str | None:
 async def sealed_secrets(tx: AsyncConnection, connection_id: UUID) -> bytes | None:
     """The encrypted secrets of a connection."""
     return (await tx.execute(select(connection.c.secrets).where(connection.c.id == connection_id))).scalar()
+
+
+async def note_check(tx: AsyncConnection, connection_id: UUID, revision: int, check: ConnectionCheck) -> None:
+    """Keep how a try of a connection went, unless it was changed since."""
+    await tx.execute(
+        update(connection)
+        .where(connection.c.id == connection_id, connection.c.live, connection.c.revision == revision)
+        .values(last_check=_CHECK.dump_python(check, mode="json"))
+    )
 
 
 async def connection_of_request(tx: AsyncConnection, key: RequestKey) -> Connection | None:
@@ -261,6 +275,7 @@ def _connector(row: Row[Any]) -> Connector:
         connection_schema=row.connection_schema,
         collection_schema=row.collection_schema,
         modes=tuple(SyncMode[name] for name in row.modes),
+        can_discover=bool(row.can_discover),
     )
 
 
@@ -277,6 +292,7 @@ def _connection(row: Row[Any]) -> Connection:
         creator=creator_of(row),
         create_time=row.create_time,
         update_time=row.update_time or row.create_time,
+        last_check=None if row.last_check is None else _CHECK.validate_python(row.last_check),
     )
 
 

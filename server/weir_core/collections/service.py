@@ -192,6 +192,10 @@ class CollectionService:
         except IntegrityError:
             raise NameTaken("collection", new.name) from None
 
+    async def check_new(self, new: NewCollection) -> None:
+        """Refuse a collection that could not be stored."""
+        await self._check_collection(new)
+
     async def _collection_of(self, key: RequestKey | None) -> Collection | None:
         if key is None:
             return None
@@ -207,6 +211,7 @@ class CollectionService:
                 raise NotFound("connection", new.connection_id)
             known = await require_connector(tx, source.connector)
         _check_mode(known, new)
+        _check_stream(known, new)
         check_collection(known.name, known.collection_schema, new.settings)
 
 
@@ -271,9 +276,17 @@ def _check_mode(known: Connector, new: NewCollection) -> None:
     for at, guard in enumerate(new.guards):
         if guard.check is Check.MAX_AGE and not new.cursor_field:
             raise InvalidArgument.at(f"collection.guards[{at}].max_age", "needs a cursor field")
-    if new.stream:
+
+
+def _check_stream(known: Connector, new: NewCollection) -> None:
+    if new.stream and not known.can_discover:
         raise InvalidArgument.at(
             "collection.stream", f"the connector {known.name!r} has no streams; leave it empty"
+        )
+    if known.can_discover and not new.stream:
+        raise InvalidArgument.at(
+            "collection.stream",
+            f"must name a stream of the connector {known.name!r}; CheckConnection lists them",
         )
 
 

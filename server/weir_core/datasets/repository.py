@@ -69,6 +69,13 @@ async def lock_by_name(tx: AsyncConnection, project: str, name: str) -> Row[Any]
     return (await tx.execute(query.with_for_update())).first()
 
 
+async def by_name(tx: AsyncConnection, project: str, name: str) -> Dataset | None:
+    """A dataset, without its columns."""
+    query = select(dataset).where(dataset.c.project == project, dataset.c.name == name, dataset.c.live)
+    row = (await tx.execute(query)).first()
+    return _dataset(row) if row else None
+
+
 async def get_dataset(tx: AsyncConnection, dataset_id: UUID) -> Dataset | None:
     """A dataset, without its columns."""
     row = (await tx.execute(select(dataset).where(dataset.c.id == dataset_id, dataset.c.live))).first()

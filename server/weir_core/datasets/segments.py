@@ -143,6 +143,10 @@ class SegmentWriter:
         self._clear()
         return commit
 
+    def gathered(self) -> tuple[pa.Table | None, list[Reject]]:
+        """The rows that are not written yet, and what was rejected beside them."""
+        return self._table() if self._batches else None, [*self._rejects, *self._uncovered]
+
     def _table(self) -> pa.Table:
         """What is gathered, with the newest columns."""
         assert self._schema is not None

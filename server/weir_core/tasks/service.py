@@ -35,6 +35,9 @@ from weir_core.tasks.submitting import Made, NewTask, Stored, first_event, make,
 from weir_core.tasks.validation import check_input
 from weir_core.users.projects import Projects
 
+INNER: Final = {"connection.check": "CheckConnection", "collection.preview": "PreviewCollection"}
+"""Task types that nobody submits, by the call that makes such tasks."""
+
 _TIMES: Final = ("<", "<=", ">", ">=")
 
 
@@ -213,6 +216,10 @@ class TaskService:
     async def prepare(self, caller: Caller, request: Request, method: str = "SubmitTask") -> Made:
         """A task that is ready to be stored; refuses what the caller may not submit and what does not fit."""
         new, kind = request.new, request.kind
+        if kind.name in INNER:
+            raise InvalidArgument.at(
+                "spec.type", f"{kind.name!r} is for Weir itself; call {INNER[kind.name]}"
+            )
         if not caller.holds("tasks.submit", new.project):
             raise PermissionMissing("tasks.submit", new.project)
         if kind.permission and not caller.holds(kind.permission, new.project):

@@ -31,7 +31,9 @@ class Rule:
 
     def project(self, request: Message | None) -> str | None:
         """The project that the request names; None where its method names none."""
-        return (_text(request, self.project_path) or DEFAULT_PROJECT) if self.project_path else None
+        if not self.project_path or _stands_by_id(request, self.project_path[0]):
+            return None
+        return _text(request, self.project_path) or DEFAULT_PROJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,13 @@ def _project_path(request: Descriptor) -> tuple[str, ...]:
         return ()
     resources = (field for field in request.fields if field.message_type and not field.is_repeated)
     return next(((each.name, "project") for each in resources if "project" in _fields(each.message_type)), ())
+
+
+def _stands_by_id(request: Message | None, name: str) -> bool:
+    """True where the request could have brought a resource, and names one that is there already instead."""
+    if request is None or request.DESCRIPTOR.fields_by_name[name].containing_oneof is None:
+        return False
+    return not request.HasField(name)
 
 
 def _fields(kind: Any) -> Collection[str]:

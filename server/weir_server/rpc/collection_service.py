@@ -10,12 +10,14 @@ from weir.v1 import collection_service_pb2_grpc
 from weir_core.collections.collecting import Collecting
 from weir_core.collections.models import Collection, Connection, ConnectionChange, NewCollection
 from weir_core.collections.service import Expected
+from weir_core.collections.trying import Trying
 from weir_core.datasets.quarantine import Action
 from weir_core.ids import parse_id
 from weir_core.paging import Page, PageTokens
 from weir_server.interceptors.authentication import caller, stands_on
 from weir_server.interceptors.validation import Validation
 from weir_server.rpc import convert_collections as convert
+from weir_server.rpc import convert_trying
 from weir_server.rpc.convert_records import rows_in
 from weir_server.rpc.masks import changed
 
@@ -31,13 +33,16 @@ _ACTIONS: Final = {
 class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
     """Collect data from outside systems and read it back."""
 
-    def __init__(self, collecting: Collecting, pages: PageTokens, validation: Validation) -> None:
+    def __init__(
+        self, collecting: Collecting, trying: Trying, pages: PageTokens, validation: Validation
+    ) -> None:
         self._validation = validation
         self._connections = collecting.connections
         self._collections = collecting.collections
         self._runs = collecting.runs
         self._datasets = collecting.datasets
         self._quarantine = collecting.quarantine
+        self._trying = trying
         self._pages = pages
 
     async def ListConnectors(
@@ -69,6 +74,20 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
             found, page, scope, lambda each: [each.name, str(each.id)], convert.connection
         )
         return pb.ListConnectionsResponse(connections=connections, next_page_token=token)
+
+    async def CheckConnection(
+        self, request: pb.CheckConnectionRequest, context: Any
+    ) -> pb.CheckConnectionResponse:
+        target = convert_trying.checked_target(request)
+        found = await self._trying.check(caller(), target, discover=request.discover)
+        return convert_trying.checked(found)
+
+    async def PreviewCollection(
+        self, request: pb.PreviewCollectionRequest, context: Any
+    ) -> pb.PreviewCollectionResponse:
+        target = convert_trying.previewed_target(request)
+        found = await self._trying.preview(caller(), target, request.count)
+        return convert_trying.previewed(found)
 
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, context: Any

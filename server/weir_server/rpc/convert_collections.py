@@ -13,6 +13,7 @@ from weir_core.collections.guards import Check, Guard
 from weir_core.collections.models import (
     Collection,
     Connection,
+    ConnectionCheck,
     Connector,
     Counters,
     NewCollection,
@@ -59,6 +60,7 @@ def connector(value: Connector) -> collection_pb2.Connector:
         connection_schema=struct(value.connection_schema),
         collection_schema=struct(value.collection_schema),
         modes=[_mode(mode) for mode in value.modes],
+        can_discover=value.can_discover,
     )
 
 
@@ -85,6 +87,7 @@ def connection(value: Connection) -> collection_pb2.Connection:
         secret_names=value.secret_names,
         allow_private_addresses=value.allow_private_addresses,
         revision=value.revision,
+        last_check=None if value.last_check is None else check(value.last_check),
         creator=principal(value.creator),
         etag=value.etag,
         create_time=timestamp(value.create_time),
@@ -107,6 +110,16 @@ def changed_connection(
         wanted.secrets.update({name: message.secrets[name] for name in touched & set(message.secrets)})
         return wanted, frozenset(found.secret_names) - touched
     return wanted, frozenset()
+
+
+def check(value: ConnectionCheck) -> collection_pb2.ConnectionCheck:
+    """How a try of a connection went."""
+    return collection_pb2.ConnectionCheck(
+        ok=value.failure is None,
+        failure=failure(value.failure, full=False),
+        latency=duration(value.latency),
+        time=timestamp(value.time),
+    )
 
 
 def new_collection(message: collection_pb2.Collection) -> NewCollection:

@@ -36,6 +36,19 @@ def rows_in(records: pa.RecordBatch, most: int) -> Iterator[list[Struct]]:
         yield rows
 
 
+def fitting_rows(records: list[dict[str, Any]]) -> list[Struct]:
+    """The first of some rows, JSON already, as many as fit into 2 MiB."""
+    rows: list[Struct] = []
+    size = _ROOM
+    for record in records:
+        row = _struct(record)
+        size += row.ByteSize() + _FRAME
+        if size > _MOST_BYTES:
+            break
+        rows.append(row)
+    return rows
+
+
 def _struct(record: dict[str, Any]) -> Struct:
     return Struct(fields={name: _value(value) for name, value in record.items()})
 

@@ -125,7 +125,7 @@ async def test_a_backfill_beside_live_runs_is_never_half_seen(hands: Hands, http
     await begun.wait()
     table.change(6)
     await hands.work(await hands.start(collection))
-    reread = {key for key, row in table.rows.items() if table.now - table.last(key) <= 2 * LAG}
+    reread = {key for key in table.rows if table.now - table.last(key) <= 2 * LAG}
     seen = await shown(hands, collection)
     assert len(seen.keys() - reread) > 10
     assert [value for key, value in seen.items() if key not in reread and value.startswith("again")] == []

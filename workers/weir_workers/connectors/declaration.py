@@ -15,6 +15,7 @@ def declarations() -> list[Declared]:
             connection_schema=connection_schema(found),
             collection_schema=collection_schema(found),
             modes=tuple(sorted(SyncMode[mode] for mode in found.modes)),
+            can_discover=found.has_streams,
         )
         for name, found in installed().items()
     ]

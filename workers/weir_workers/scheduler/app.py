@@ -93,6 +93,8 @@ class Sweeps:
                 pass
             while await self._runtime.scheduling.firing.forget():
                 pass
+            while await self._runtime.collecting.trials.forget():
+                pass
             if self._files is None or self._files.done():
                 self._files = asyncio.create_task(self._sweep_files())
 

@@ -9,6 +9,7 @@ from weir_workers.tasks.collection import collection_run
 from weir_workers.tasks.monitoring import monitor_source
 from weir_workers.tasks.quarantine import resolve_quarantine
 from weir_workers.tasks.retrying import retry_tasks
+from weir_workers.tasks.trying import check_connection, preview_collection
 
 
 @asynccontextmanager
@@ -18,4 +19,12 @@ async def resources() -> AsyncGenerator[Runtime]:
         yield runtime
 
 
-__all__ = ["collection_run", "monitor_source", "resolve_quarantine", "resources", "retry_tasks"]
+__all__ = [
+    "check_connection",
+    "collection_run",
+    "monitor_source",
+    "preview_collection",
+    "resolve_quarantine",
+    "resources",
+    "retry_tasks",
+]

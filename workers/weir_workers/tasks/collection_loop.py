@@ -47,29 +47,9 @@ class CollectionLoop:
         self._commits = plan.commits
         self._seen = Seen(Counts())
         self._told = False
-        columns = arrow_schema(plan.columns) if plan.columns else None
-        self._source = Source(plan.settings, plan.secrets, plan.allow_private_addresses)
-        self._wanted = Wanted(
-            plan.collection_settings,
-            stream=plan.stream,
-            schema=columns,
-            evolve=plan.schema_policy is SchemaPolicy.EVOLVE,
-            cursor_field=plan.cursor_field,
-            cursor=plan.cursor,
-            inclusive=plan.inclusive,
-            until=plan.span.end if plan.span else None,
-        )
-        self._writer = SegmentWriter(
-            runtime.collecting.store,
-            SegmentNames(str(plan.dataset_id), str(plan.run_id), plan.attempt),
-            schema=columns if plan.columns_fixed else None,
-            cursor_field=plan.cursor_field,
-            cursor=plan.reached,
-            key_fields=plan.key_fields,
-            count_nulls=plan.count_nulls,
-            policy=plan.schema_policy,
-            limits=Limits(rows=runtime.settings.segment_rows),
-        )
+        self._source = source_of(plan)
+        self._wanted = wanted_of(plan)
+        self._writer = writer_of(runtime, plan, Limits(rows=runtime.settings.segment_rows))
 
     async def run(self) -> None:
         """Read to the end of the source, and commit all of it."""
@@ -191,6 +171,41 @@ class CollectionLoop:
 
     def _page(self) -> str:
         return "" if self._seen.page is None else f", page {self._seen.page}"
+
+
+def source_of(plan: Plan) -> Source:
+    """The connection that a run reads over."""
+    return Source(plan.settings, plan.secrets, plan.allow_private_addresses)
+
+
+def wanted_of(plan: Plan, limit: int = 0) -> Wanted:
+    """What a run reads; with a limit so many records will do."""
+    return Wanted(
+        plan.collection_settings,
+        stream=plan.stream,
+        schema=arrow_schema(plan.columns) if plan.columns else None,
+        evolve=plan.schema_policy is SchemaPolicy.EVOLVE,
+        cursor_field=plan.cursor_field,
+        cursor=plan.cursor,
+        inclusive=plan.inclusive,
+        until=plan.span.end if plan.span else None,
+        limit=limit,
+    )
+
+
+def writer_of(runtime: Runtime, plan: Plan, limits: Limits) -> SegmentWriter:
+    """What gathers a run's rows."""
+    return SegmentWriter(
+        runtime.collecting.store,
+        SegmentNames(str(plan.dataset_id), str(plan.run_id), plan.attempt),
+        schema=arrow_schema(plan.columns) if plan.columns and plan.columns_fixed else None,
+        cursor_field=plan.cursor_field,
+        cursor=plan.reached,
+        key_fields=plan.key_fields,
+        count_nulls=plan.count_nulls,
+        policy=plan.schema_policy,
+        limits=limits,
+    )
 
 
 def last_page(position: Mapping[str, Any] | None) -> int | None:
