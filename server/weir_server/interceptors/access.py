@@ -103,8 +103,9 @@ def _project_path(request: Descriptor) -> tuple[str, ...]:
 
 def _stands_by_id(request: Message | None, name: str) -> bool:
     """True where the request could have brought a resource, and names one that is there already instead."""
-    field = request.DESCRIPTOR.fields_by_name[name] if request is not None else None
-    return bool(request and field and field.containing_oneof) and not request.HasField(name)
+    if request is None or request.DESCRIPTOR.fields_by_name[name].containing_oneof is None:
+        return False
+    return not request.HasField(name)
 
 
 def _fields(kind: Any) -> Collection[str]:
