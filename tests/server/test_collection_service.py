@@ -77,8 +77,9 @@ async def create_connection(client: Client, **changed: Any) -> Any:
 
 class TestListConnectors:
     async def test_what_the_worker_told(self, server: ServerUnderTest, hands: Hands):
-        (found,) = (await server.admin.collections.ListConnectors(pb.ListConnectorsRequest())).connectors
-        assert found.name == "http"
+        listed = (await server.admin.collections.ListConnectors(pb.ListConnectorsRequest())).connectors
+        assert [each.name for each in listed] == ["files", "http", "sql"]
+        found = listed[1]
         assert set(found.modes) == {1, 2, 3, 4}
         assert "base_url" in found.connection_schema["properties"]
 
@@ -101,9 +102,9 @@ class TestCreateConnection:
         assert "connection.settings.base_url" in error.fields
 
     async def test_p12_an_error_does_not_show_a_secret(self, server: ServerUnderTest, hands: Hands):
-        wrong = connection(secrets={"password": SECRET})
+        wrong = connection(secrets={"pin": SECRET})
         error = await refused(server.admin.collections.CreateConnection(wrong))
-        assert "connection.secrets.password" in error.fields
+        assert "connection.secrets.pin" in error.fields
         assert SECRET not in f"{error}"
 
     async def test_an_editor_may_not_allow_private_addresses(self, server: ServerUnderTest, hands: Hands):

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +20,8 @@ from sqlalchemy import select, text, update
 from tests.fixtures.hands import NUMBERED, Told
 from tests.fixtures.http_source import HttpSource, hang, status
 from tests.fixtures.server import Client, ServerUnderTest, refused
+from tests.fixtures.workers import ROOT, SECONDS, WEIR
+from weir import AsyncClient, errors
 from weir.task import Context, TaskFailure
 from weir.v1 import collection_pb2, task_pb2, task_service_pb2
 from weir.v1 import collection_service_pb2 as pb
@@ -31,7 +35,7 @@ from weir_core.ids import new_id
 from weir_core.runtime import Runtime
 from weir_core.tasks.models import Failure, task
 from weir_core.tasks.outcomes import Ended
-from weir_core.tasks.states import FailureKind, TaskState
+from weir_core.tasks.states import FailureKind, Priority, TaskState
 from weir_workers.connectors.contract import Batch, SourceStream
 from weir_workers.connectors.declaration import declarations
 from weir_workers.tasks import trying
@@ -371,16 +375,10 @@ class TestPreviewCollection:
         assert "written by another collection" in found.warnings[0]
 
     @pytest.mark.usefixtures("shop")
-    async def test_where_there_are_streams_one_is_named(self, server: ServerUnderTest, worker: Worker):
+    async def test_where_there_are_streams_one_may_be_named(self, server: ServerUnderTest, worker: Worker):
         made = await store(server.admin, "", connector="shop", settings={}, secrets={})
-        (known,) = [
-            each
-            for each in (await server.admin.collections.ListConnectors(pb.ListConnectorsRequest())).connectors
-            if each.can_discover
-        ]
-        assert known.name == "shop"
-        error = await refused(preview(server.admin, collection=collection(made, settings={})))
-        assert set(error.fields) == {"collection.stream"}
+        listed = (await server.admin.collections.ListConnectors(pb.ListConnectorsRequest())).connectors
+        assert {each.name for each in listed if each.can_discover} >= {"shop", "sql"}
         found = await preview(
             server.admin, collection=collection(made, settings={}, stream="orders"), count=3
         )
@@ -422,7 +420,43 @@ class TestSecrets:
             request = task_service_pb2.GetTaskRequest(task_id=str(task_id))
             found = (await server.admin.tasks.GetTask(request)).task
             assert (dict(found.spec.input), dict(found.output)) == ({}, {})
-            assert found.spec.priority == task_pb2.PRIORITY_NORMAL
+
+
+async def test_a_worker_process_tries_at_once_and_leaves_nothing(
+    server: ServerUnderTest, http_source: HttpSource
+):
+    settings = server.runtime.settings
+    environment = {
+        "WEIR_DATABASE_URL": settings.database_url.get_secret_value(),
+        "WEIR_REDIS_URL": settings.redis_url.get_secret_value(),
+        "WEIR_MASTER_KEY": settings.master_key.get_secret_value(),
+        "WEIR_DATA_DIR": str(settings.data_dir),
+    }
+    with subprocess.Popen([WEIR, "worker"], env=os.environ | environment, cwd=ROOT) as process:  # noqa: ASYNC220
+        try:
+            async with asyncio.timeout(SECONDS):
+                while not await server.runtime.fleet.active():
+                    await asyncio.sleep(0.05)
+            async with AsyncClient(server.address, token=server.admin.credential) as sdk:
+                source = collection_pb2.Connection(**connection(http_source.url))
+                assert (await sdk.collections.check_connection(connection=source)).check.ok
+                made = await store_collection(server.admin, http_source.url)
+                found = await sdk.collections.preview_collection(collection_id=made, count=4)
+                assert [record["id"] for record in found.records] == [0, 1, 2, 3]
+                http_source.faults[1] = [status(403)]
+                with pytest.raises(errors.StateConflict, match="403 Forbidden") as caught:
+                    await sdk.collections.preview_collection(collection_id=made)
+                assert caught.value.metadata["code"] == "http.403"
+            rows = await everything(server.runtime)
+        finally:
+            process.terminate()
+    assert (len(rows["task"]), rows["trial"]) == (3, [])
+    assert SECRET not in str(rows)
+    assert SECRET.encode().hex() not in str(rows)
+    assert "record 0" not in str(rows)
+    async with server.runtime.db.read() as tx:
+        turns = set((await tx.execute(select(task.c.turn))).scalars())
+    assert turns == {Priority.HIGH.turn}
 
 
 class TestWithoutAWorker:

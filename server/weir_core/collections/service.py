@@ -283,11 +283,6 @@ def _check_stream(known: Connector, new: NewCollection) -> None:
         raise InvalidArgument.at(
             "collection.stream", f"the connector {known.name!r} has no streams; leave it empty"
         )
-    if known.can_discover and not new.stream:
-        raise InvalidArgument.at(
-            "collection.stream",
-            f"must name a stream of the connector {known.name!r}; CheckConnection lists them",
-        )
 
 
 async def _take_dataset(tx: AsyncConnection, new: NewCollection, collection_id: UUID) -> UUID:

@@ -170,3 +170,22 @@ async def test_they_are_changed_and_deleted_in_their_order(beside: Beside):
     assert (await beside("collections", "delete-connection", "notes")).status == 0
     assert (await beside("datasets", "delete", "notes")).status == 0
     assert (await beside("datasets", "list", "--filter", "name = notes", "--json")).out == ""
+
+
+async def test_a_connection_and_a_collection_are_tried(beside: Beside, http_source: HttpSource):
+    http_source.records[1] = {"id": "odd", "name": "odd one"}
+    await beside.collection("tried")
+    assert (await beside("collections", "check", "tried", "--discover")).out.startswith("works, answered in")
+    shown = await beside("collections", "preview", "tried", "-n", "2")
+    assert shown.status == 0, shown.err
+    assert [json.loads(line)["id"] for line in shown.out.splitlines()] == [0, 2]
+    assert "would be quarantined (page 1, record 2): id:" in shown.err
+    whole = (await beside("collections", "preview", "tried", "-n", "2", "--json")).document
+    assert [len(whole["records"]), len(whole["quarantined"])] == [2, 1]
+
+    http_source.faults[1] = [status(401), status(401)]
+    refused = await beside("collections", "check", "tried")
+    assert refused.status == 1
+    assert "INVALID_INPUT: 127.0.0.1 answers '/' with 401" in refused.err
+    failed = await beside("collections", "check", "tried", "--json")
+    assert (failed.status, failed.document["check"]["failure"]["code"]) == (1, "http.401")
