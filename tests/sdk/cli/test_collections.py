@@ -134,18 +134,18 @@ def test_refusals(weir: Weir, words: list[str], code: int, text: str, helps: str
 
 async def test_a_connection_and_a_collection_are_tried(beside: Beside, http_source: HttpSource):
     http_source.records[1] = {"id": "odd", "name": "odd one"}
-    await beside.collection("things")
-    assert (await beside("collections", "check", "things", "--discover")).out.startswith("works, answered in")
-    shown = await beside("collections", "preview", "things", "-n", "2")
+    await beside.collection("tried")
+    assert (await beside("collections", "check", "tried", "--discover")).out.startswith("works, answered in")
+    shown = await beside("collections", "preview", "tried", "-n", "2")
     assert shown.status == 0, shown.err
     assert [json.loads(line)["id"] for line in shown.out.splitlines()] == [0, 2]
     assert "would be quarantined (page 1, record 2): id:" in shown.err
-    whole = (await beside("collections", "preview", "things", "-n", "2", "--json")).document
+    whole = (await beside("collections", "preview", "tried", "-n", "2", "--json")).document
     assert [len(whole["records"]), len(whole["quarantined"])] == [2, 1]
 
     http_source.faults[1] = [status(401), status(401)]
-    refused = await beside("collections", "check", "things")
+    refused = await beside("collections", "check", "tried")
     assert refused.status == 1
     assert "INVALID_INPUT: 127.0.0.1 answers '/' with 401" in refused.err
-    failed = await beside("collections", "check", "things", "--json")
+    failed = await beside("collections", "check", "tried", "--json")
     assert (failed.status, failed.document["check"]["failure"]["code"]) == (1, "http.401")

@@ -45,7 +45,7 @@ class TestCursor:
         wanted = Wanted(INCREMENTAL, cursor_field="id", cursor=5)
         whole = await read(source_at(http_source), wanted)
         http_source.asked.clear()
-        moved = Wanted(INCREMENTAL, whole.schema, cursor_field="id", cursor=15)
+        moved = Wanted(INCREMENTAL, schema=whole.schema, cursor_field="id", cursor=15)
         rest = await read(source_at(http_source), moved, whole.positions[0])
         assert {asked.query["since"] for asked in http_source.asked} == {"5"}
         assert whole.ids()[: whole.rows_at[0]] + rest.ids() == list(range(6, 35))
