@@ -79,7 +79,8 @@ class TestListConnectors:
     async def test_what_the_worker_told(self, server: ServerUnderTest, hands: Hands):
         (found,) = (await server.admin.collections.ListConnectors(pb.ListConnectorsRequest())).connectors
         assert found.name == "http"
-        assert set(found.modes) == {collection_pb2.SYNC_MODE_FULL, collection_pb2.SYNC_MODE_INCREMENTAL}
+        assert set(found.modes) == set(collection_pb2.SyncMode.values()[1:])
+        assert not found.can_discover
         assert "base_url" in found.connection_schema["properties"]
 
 
