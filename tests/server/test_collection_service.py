@@ -81,6 +81,7 @@ class TestListConnectors:
         assert [each.name for each in listed] == ["files", "http", "sql"]
         found = listed[1]
         assert set(found.modes) == {1, 2, 3, 4}
+        assert not found.can_discover
         assert "base_url" in found.connection_schema["properties"]
 
 

@@ -17,7 +17,9 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import select, text, update
 
-from tests.fixtures.hands import NUMBERED, Told
+from tests.fixtures.collecting import EDITOR_RIGHTS
+from tests.fixtures.engine import person
+from tests.fixtures.hands import NUMBERED, Hands, Told
 from tests.fixtures.http_source import HttpSource, hang, status
 from tests.fixtures.server import Client, ServerUnderTest, refused
 from tests.fixtures.workers import ROOT, SECONDS, WEIR
@@ -333,6 +335,22 @@ class TestPreviewCollection:
         made = await store_collection(server.admin, http_source.url)
         found = await preview(server.admin, collection_id=made)
         assert list(found.warnings) == ["left out: the dataset has no column for colour"]
+
+    async def test_how_the_datasets_columns_would_change_is_told(
+        self, server: ServerUnderTest, worker: Worker, http_source: HttpSource
+    ):
+        hands = Hands(server.runtime, person(everywhere=set(EDITOR_RIGHTS)))
+        await hands.register()
+        made = await hands.collection(http_source.url, SyncMode.APPEND, columns=[])
+        await hands.work(await hands.start(made))
+        http_source.records[2]["colour"] = "red"
+        found = await preview(server.admin, collection_id=str(made.id))
+        assert list(found.warnings) == ["the dataset's schema would change: colour is new: string"]
+        assert set(found.schema["properties"]) == {"id", "name", "colour"}
+        assert found.records[2]["colour"] == "red"
+        http_source.records[3] = {"id": 3, "name": ["no", "text"]}
+        found = await preview(server.admin, collection_id=str(made.id))
+        assert [odd.column for odd in found.quarantined] == ["name"]
 
     async def test_a_source_that_fails_is_named(
         self, server: ServerUnderTest, worker: Worker, http_source: HttpSource

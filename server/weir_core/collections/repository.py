@@ -98,7 +98,12 @@ async def get_connection(tx: AsyncConnection, connection_id: UUID) -> Connection
 async def change_connection(tx: AsyncConnection, before: Connection, values: dict[str, Any]) -> bool:
     """Set columns of a connection that is as it was; False where another change came before."""
     same = and_(connection.c.id == before.id, connection.c.live, connection.c.revision == before.revision)
-    changed = values | {"revision": before.revision + 1, "update_time": datetime.now(UTC)}
+    # How another revision was tried says nothing of this one.
+    changed = values | {
+        "revision": before.revision + 1,
+        "update_time": datetime.now(UTC),
+        "last_check": None,
+    }
     return (await tx.execute(update(connection).where(same).values(**changed))).rowcount == 1
 
 

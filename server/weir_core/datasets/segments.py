@@ -143,6 +143,11 @@ class SegmentWriter:
         self._clear()
         return commit
 
+    @property
+    def unwritten(self) -> tuple[int, int]:
+        """Numbers of rows and of rejects that are not written yet."""
+        return self._rows, len(self._rejects) + len(self._uncovered)
+
     def gathered(self) -> tuple[pa.Table | None, list[Reject]]:
         """The rows that are not written yet, and what was rejected beside them."""
         return self._table() if self._batches else None, [*self._rejects, *self._uncovered]

@@ -196,8 +196,6 @@ class Reading:
     asked: PreviewAsked
     writer: SegmentWriter = field(init=False)
     warnings: list[str] = field(default_factory=list[str])
-    rows: int = 0
-    rejects: int = 0
 
     def __post_init__(self) -> None:
         self.writer = writer_of(self.runtime, self.asked.plan, _UNWRITTEN)
@@ -214,20 +212,18 @@ class Reading:
                         return
 
     def _is_enough(self) -> bool:
-        return self.rows >= self.asked.count or self.rejects >= _MISFITS
+        rows, rejects = self.writer.unwritten
+        return rows >= self.asked.count or rejects >= _MISFITS
 
     async def _take(self, item: Item) -> None:
         match item:
             case Batch():
                 await self.writer.add(item.records, item.position)
-                table, rejects = self.writer.gathered()
-                self.rows, self.rejects = table.num_rows if table is not None else 0, len(rejects)
             case Checkpoint():
                 await self.writer.advance(item.position)
             case Reject():
                 self._refuse_strictly(f"a record does not fit: {item.reason}")
                 self.writer.reject(item)
-                self.rejects += 1
             case Drift():
                 self._refuse_strictly(f"the source has more fields: {', '.join(item.fields)}")
                 self.warnings.append(f"left out: the dataset has no column for {', '.join(item.fields)}")
@@ -243,8 +239,8 @@ class Reading:
         if schema is None and self.asked.plan.columns is not None:
             schema = wanted_of(self.asked.plan).schema
         records = [] if table is None else self._records(table.slice(0, self.asked.count))
-        if self.rejects >= _MISFITS and self.rows < self.asked.count:
-            self.warnings.append(f"read no further: {self.rejects} records did not fit")
+        if len(rejects) >= _MISFITS and len(records) < self.asked.count:
+            self.warnings.append(f"read no further: {len(rejects)} records did not fit")
         return Previewed(
             records,
             None if schema is None else json_schema(schema),
