@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, Row, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql import visitors
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList
 
 from weir_core.columns import database_now, insert_new, micros, now_plus
 from weir_core.errors import NotFound
@@ -192,24 +193,45 @@ async def list_tasks(
     query = (
         select(*BASIC).where(task.c.is_delete.is_(False), *conditions).order_by(task.c.id.desc()).limit(limit)
     )
+    compared = _compared(conditions)
     if after is not None:
         query = query.where(task.c.id < after)
-        # MySQL and MariaDB walk the index of an equality from its end, through all pages before this one,
-        # unless they are told to take a range of it.
-        if indexes := _indexes_for(conditions):
-            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mysql")
-            query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mariadb")
+    else:
+        # Only where all rows have one value are they in the list's order.
+        compared &= _equal_to_one(conditions)
+    # MySQL and MariaDB walk the index of an equality from its end, through all pages before this one,
+    # unless they are told to take a range of it; and for a first page they walk through all tasks, which
+    # takes long where what is looked for is rare.
+    if indexes := _indexes_for(compared):
+        query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mysql")
+        query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mariadb")
     return [task_of(row) for row in await tx.execute(query)]
 
 
-def _indexes_for(conditions: list[Any]) -> list[str]:
-    """The indexes that give a list its order within what the conditions compare."""
-    compared = {
+def _compared(conditions: list[Any]) -> set[str]:
+    """The task's columns in the conditions."""
+    return {
         element.name
         for condition in conditions
         for element in visitors.iterate(condition)
         if isinstance(element, Column) and element.table is task
     }
+
+
+def _equal_to_one(conditions: list[Any]) -> set[str]:
+    """The columns that must equal one value, whatever else holds."""
+    found: set[str] = set()
+    for condition in conditions:
+        if isinstance(condition, BooleanClauseList) and condition.operator is operators.and_:
+            found |= _equal_to_one(list(condition.clauses))
+        elif isinstance(condition, BinaryExpression) and condition.operator is operators.eq:
+            left = condition.left
+            found |= {left.name} if isinstance(left, Column) and left.table is task else set()
+    return found
+
+
+def _indexes_for(compared: set[str]) -> list[str]:
+    """The indexes that give a list its order within what is compared."""
     return sorted(
         str(index.name)
         for index in task.indexes
