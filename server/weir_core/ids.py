@@ -1,16 +1,37 @@
 """Ids: UUIDv7, so that they sort by creation."""
 
+import secrets
+import threading
+import time
 from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
-
-from uuid6 import uuid7
 
 from weir_core.errors import InvalidArgument
 
+_COUNTER_BITS: Final = 42
+_lock = threading.Lock()
+_last = [0, 0]
+
 
 def new_id() -> UUID:
-    """A fresh id, later than all that this process made before."""
-    return UUID(int=uuid7().int)
+    """A fresh id, later than all that this process made before.
+
+    As `uuid.uuid7` of newer Pythons: a counter within the millisecond, so that the ids of a burst do not
+    run ahead of the clock, and what another process makes afterwards is later.
+    """
+    with _lock:
+        now = time.time_ns() // 1_000_000
+        if now > _last[0]:
+            _last[:] = now, secrets.randbits(_COUNTER_BITS - 1)
+        else:
+            _last[1] += 1
+            if _last[1] >> _COUNTER_BITS:
+                _last[:] = _last[0] + 1, secrets.randbits(_COUNTER_BITS - 1)
+        millis, counter = _last
+    high = (millis & (1 << 48) - 1) << 80 | 7 << 76 | (counter >> 30) << 64
+    low = 2 << 62 | (counter & (1 << 30) - 1) << 32 | secrets.randbits(32)
+    return UUID(int=high | low)
 
 
 def first_id(instant: datetime) -> UUID:

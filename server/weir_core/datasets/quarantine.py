@@ -137,19 +137,15 @@ class QuarantineService:
             columns = await repository.columns_of(tx, dataset_id, found.schema_version) or []
         return Target(found, columns, writer, source.connector)
 
-    async def portion(
-        self, dataset_id: UUID, filter_text: str, before: UUID, after: UUID | None
-    ) -> list[Quarantined]:
-        """The next records that match, oldest first, older than the task `before`: 10,000 or 16 MiB."""
+    async def portion(self, dataset_id: UUID, filter_text: str, after: UUID | None) -> list[Quarantined]:
+        """The next records that match, oldest first: 10,000 or 16 MiB."""
         conditions = to_sql(parse(filter_text), FILTERS)
         found: list[Quarantined] = []
         size = 0
         while len(found) < _PORTION_RECORDS and size < _PORTION_BYTES:
             last = found[-1].id if found else after
             async with self._db.read() as tx:
-                rows = await repository.rejects_of(
-                    tx, dataset_id, conditions, after=last, before=before, limit=_STEP
-                )
+                rows = await repository.rejects_of(tx, dataset_id, conditions, after=last, limit=_STEP)
             found += [_shown(row) for row in rows]
             size += sum(len(row.raw) for row in rows)
             if len(rows) < _STEP:

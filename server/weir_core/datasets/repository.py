@@ -310,11 +310,10 @@ async def rejects_of(
     conditions: list[ColumnElement[bool]],
     *,
     after: UUID | None,
-    before: UUID,
     limit: int,
 ) -> Sequence[Row[Any]]:
-    """Records in a dataset's quarantine that count and are older than an id, oldest first."""
-    query = _rejects.where(quarantine.c.dataset_id == dataset_id, quarantine.c.id < before, *conditions)
+    """Records in a dataset's quarantine that count, oldest first."""
+    query = _rejects.where(quarantine.c.dataset_id == dataset_id, *conditions)
     if after is not None:
         query = query.where(quarantine.c.id > after)
     return (await tx.execute(query.order_by(quarantine.c.id).limit(limit))).all()

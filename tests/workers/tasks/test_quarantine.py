@@ -100,6 +100,18 @@ async def test_a_replay_puts_in_what_fits_by_the_rules_of_today(
     assert len(rows) == 34
 
 
+async def test_many_that_came_at_once_are_all_replayed_at_once(
+    sdk: AsyncClient, hands: Hands, http_source: HttpSource
+):
+    http_source.records[:] = [{"id": number + 0.5, "name": "half"} for number in range(450)]
+    made = await hands.collection(http_source.url)
+    await hands.work(await hands.start(made))
+    await settings_become(hands, made, columns=WIDER)
+    done = await resolve(sdk, hands, made, REPLAY)
+    assert (done.replayed, done.stayed) == (450, 0)
+    assert (await sdk.collections.get_dataset(str(made.dataset_id))).dataset.record_count == 450
+
+
 async def test_by_the_same_rules_nothing_fits_and_all_stays(sdk: AsyncClient, hands: Hands, odd: Collection):
     done = await resolve(sdk, hands, odd, REPLAY, "column = id")
     kept = (await sdk.collections.get_dataset(str(odd.dataset_id))).dataset
@@ -124,7 +136,7 @@ async def test_p11_a_portion_that_was_committed_is_not_put_in_again(
     await hands.runtime.execution.claim([task_id], hands.worker_id, {RESOLVE_TASK: 1})
     quarantine = hands.runtime.collecting.quarantine
     target = await quarantine.target(task_id, odd.dataset_id)
-    gone = [record.id for record in await quarantine.portion(odd.dataset_id, wanted, task_id, None)]
+    gone = [record.id for record in await quarantine.portion(odd.dataset_id, wanted, None)]
     for _ in range(2):
         await quarantine.commit(task_id, 1, target, gone)
     kept = (await sdk.collections.get_dataset(str(odd.dataset_id))).dataset

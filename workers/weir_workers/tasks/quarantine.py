@@ -106,7 +106,7 @@ class Resolving:
 
     async def _next(self) -> list[Quarantined]:
         asked = self._asked
-        return await self._quarantine.portion(asked.dataset_id, asked.filter, self._task_id, self._kept.last)
+        return await self._quarantine.portion(asked.dataset_id, asked.filter, self._kept.last)
 
     async def _replay(self, target: Target, portion: list[Quarantined], number: int) -> None:
         whole = [record for record in portion if not record.truncated]
