@@ -25,7 +25,7 @@ async def fail(fleet: Fleet, name: str, way: str) -> Failure:
     ended = await fleet.run(name, {"way": way})
     assert ended.failure is not None, way
     assert ended.state is TaskState.FAILED, way
-    assert running(ended.id) == [], way
+    await until(lambda: running(ended.id) == [], f"nothing of {way} runs any more")
     assert "hunter2" not in repr(ended)
     return ended.failure
 
