@@ -17,6 +17,7 @@ from tests.fixtures.server import Client, ServerUnderTest, refused
 from weir import AsyncClient, errors
 from weir.v1 import collection_pb2
 from weir.v1 import collection_service_pb2 as pb
+from weir_core.collections.connections import secrets_of as stored_secrets
 from weir_core.collections.models import Collection, SyncMode, connection
 from weir_core.datasets.models import quarantine, segment
 
@@ -54,9 +55,8 @@ async def connected(sdk: AsyncClient, hands: Hands) -> Any:
 
 
 async def secrets_of(hands: Hands, made: Any) -> dict[str, str]:
-    collecting = hands.runtime.collecting
     async with hands.runtime.db.read() as tx:
-        return await collecting.connections._secrets_of(tx, UUID(made.id))
+        return await stored_secrets(tx, hands.runtime.secrets, UUID(made.id))
 
 
 class TestConnection:

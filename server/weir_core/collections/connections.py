@@ -54,6 +54,12 @@ def secrets_place(connection_id: UUID) -> str:
     return f"connection/{connection_id}"
 
 
+async def secrets_of(tx: AsyncConnection, box: SecretBox, connection_id: UUID) -> dict[str, str]:
+    """The secrets of a connection, in clear: for who is about to use them."""
+    sealed = await repository.sealed_secrets(tx, connection_id)
+    return orjson.loads(box.open(sealed, secrets_place(connection_id))) if sealed else {}
+
+
 class ConnectionService:
     """The outside systems that can be read."""
 
@@ -140,7 +146,7 @@ class ConnectionService:
             if new.allow_private_addresses and not found.allow_private_addresses:
                 demand(caller, "connections.private", found.project)
             async with self._db.read() as tx:
-                kept = await self._secrets_of(tx, connection_id)
+                kept = await secrets_of(tx, self._box, connection_id)
             secrets = {name: kept[name] for name in changed.kept_secrets if name in kept} | new.secrets
             new = replace(new, secrets=secrets, project=found.project, connector=found.connector)
             await self._check_connection(new)
@@ -178,10 +184,6 @@ class ConnectionService:
             return await self._db.write(lambda tx: repository.change_connection(tx, found, values))
         except IntegrityError:
             raise NameTaken("connection", values["name"]) from None
-
-    async def _secrets_of(self, tx: AsyncConnection, connection_id: UUID) -> dict[str, str]:
-        sealed = await repository.sealed_secrets(tx, connection_id)
-        return orjson.loads(self._box.open(sealed, secrets_place(connection_id))) if sealed else {}
 
     def _sealed(self, connection_id: UUID, secrets: dict[str, str]) -> bytes | None:
         return self._box.seal(orjson.dumps(secrets), secrets_place(connection_id)) if secrets else None

@@ -10,14 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository, run_repository
-from weir_core.collections.connections import secrets_place
+from weir_core.collections.connections import secrets_of
 from weir_core.collections.guards import Found, complaint
 from weir_core.collections.models import BY_CURSOR, Collection, Plan, Run, Span, SyncMode, run
 from weir_core.datasets import repository as datasets
@@ -25,6 +24,7 @@ from weir_core.datasets.arrow_types import parse_type
 from weir_core.datasets.commits import Settled
 from weir_core.datasets.cursors import CursorValue, as_json, as_scalar, earlier
 from weir_core.datasets.evolution import SchemaPolicy
+from weir_core.datasets.manifest import column_type
 from weir_core.datasets.models import ColumnInfo
 from weir_core.datasets.publishing import demand_version, own_hidden, show
 from weir_core.db import Database
@@ -198,7 +198,7 @@ class RunService:
             collection=wanted.name,
             connector=source.connector,
             settings=source.settings,
-            secrets=await self._secrets(tx, source.id),
+            secrets=await secrets_of(tx, self._box, source.id),
             allow_private_addresses=source.allow_private_addresses,
             stream=wanted.stream,
             collection_settings=wanted.settings,
@@ -222,10 +222,6 @@ class RunService:
             columns_fixed=fixed > 0,
             finished=bool(row.finished),
         )
-
-    async def _secrets(self, tx: AsyncConnection, connection_id: UUID) -> dict[str, str]:
-        sealed = await repository.sealed_secrets(tx, connection_id)
-        return orjson.loads(self._box.open(sealed, secrets_place(connection_id))) if sealed else {}
 
 
 async def insert_new_run(
@@ -312,7 +308,7 @@ async def _asked_guards(tx: AsyncConnection, row: Row[Any]) -> tuple[list[str], 
     wanted = await repository.get_collection(tx, row.collection_id)
     if wanted is None or not wanted.guards:
         return [], []
-    kind = await _cursor_type(tx, row, wanted)
+    kind = await column_type(tx, row.dataset_id, wanted.cursor_field)
     found = Found(
         row.records_written,
         row.records_quarantined,
@@ -322,12 +318,6 @@ async def _asked_guards(tx: AsyncConnection, row: Row[Any]) -> tuple[list[str], 
     )
     said = [(guard.warn_only, text) for guard in wanted.guards if (text := complaint(guard, found))]
     return [text for warns, text in said if warns], [text for warns, text in said if not warns]
-
-
-async def _cursor_type(tx: AsyncConnection, row: Row[Any], wanted: Collection) -> pa.DataType | None:
-    _, columns = await datasets.newest_schema(tx, row.dataset_id)
-    kind = next((column.type for column in columns if column.name == wanted.cursor_field), None)
-    return parse_type(kind) if kind else None
 
 
 def _age(reached: CursorValue | None, kind: pa.DataType | None) -> timedelta | None:

@@ -24,8 +24,8 @@ from weir_core.collections.models import (
 from weir_core.collections.settings import check_collection
 from weir_core.columns import MICROSECOND
 from weir_core.datasets import repository as datasets
-from weir_core.datasets.arrow_types import parse_type
 from weir_core.datasets.cursors import CursorValue, as_json, as_scalar
+from weir_core.datasets.manifest import column_type
 from weir_core.db import Database
 from weir_core.errors import (
     Conflict,
@@ -169,7 +169,7 @@ class CollectionService:
                 raise NotFound("collection", collection_id)
             if not row.cursor_field:
                 raise InvalidArgument.at("cursor", "the collection goes forward by no cursor field")
-            kind = await _cursor_type(tx, row)
+            kind = await column_type(tx, row.dataset_id, row.cursor_field)
             wanted = _as_kept("cursor", cursor, kind)
             if expected is not None and row.cursor != wanted:
                 before = _as_kept("expected_cursor", expected.cursor, kind)
@@ -235,13 +235,6 @@ async def demand_no_run(tx: AsyncConnection, row: Row[Any]) -> None:
                 state=run.state.name,
                 allowed=", ".join(sorted(state.name for state in TERMINAL)),
             )
-
-
-async def _cursor_type(tx: AsyncConnection, row: Row[Any]) -> pa.DataType | None:
-    """The type of the cursor field; None before anything was collected."""
-    _, columns = await datasets.newest_schema(tx, row.dataset_id)
-    kind = next((column.type for column in columns if column.name == row.cursor_field), None)
-    return parse_type(kind) if kind else None
 
 
 def _as_kept(field: str, cursor: CursorValue | None, kind: pa.DataType | None) -> CursorValue | None:

@@ -11,12 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository
 from weir_core.collections.collecting import Collecting
-from weir_core.collections.connections import demand, secrets_place
+from weir_core.collections.connections import demand, secrets_of
 from weir_core.collections.models import (
     Collection,
     Connection,
@@ -215,7 +214,7 @@ class Trying:
 
     async def _check_of(self, source: Connection, *, discover: bool) -> CheckAsked:
         async with self._db.read() as tx:
-            secrets = await self._secrets(tx, source.id)
+            secrets = await secrets_of(tx, self._box, source.id)
         return CheckAsked(
             connector=source.connector,
             settings=source.settings,
@@ -225,10 +224,6 @@ class Trying:
             connection_id=source.id,
             revision=source.revision,
         )
-
-    async def _secrets(self, tx: AsyncConnection, connection_id: UUID) -> dict[str, str]:
-        sealed = await repository.sealed_secrets(tx, connection_id)
-        return orjson.loads(self._box.open(sealed, secrets_place(connection_id))) if sealed else {}
 
     async def _dataset_of(self, new: NewCollection) -> tuple[Dataset | None, list[str]]:
         """The dataset that an unsaved collection would take over, and what would be in its way."""
@@ -248,7 +243,7 @@ class Trying:
             source = await repository.get_connection(tx, wanted.connection_id)
             if source is None:
                 raise NotFound("connection", wanted.connection_id)
-            secrets = await self._secrets(tx, source.id)
+            secrets = await secrets_of(tx, self._box, source.id)
             target = await datasets.get_dataset(tx, dataset_id) if dataset_id else None
             if target is not None:
                 version = target.schema_version

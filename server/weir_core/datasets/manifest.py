@@ -8,7 +8,7 @@ import pyarrow as pa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.datasets import repository
-from weir_core.datasets.arrow_types import type_text
+from weir_core.datasets.arrow_types import parse_type, type_text
 from weir_core.datasets.commits import Segment
 from weir_core.datasets.evolution import SchemaMismatch, changes
 from weir_core.datasets.models import ColumnInfo
@@ -19,6 +19,13 @@ _EXACT: Final = 2**53
 def columns_in(schema: pa.Schema) -> list[ColumnInfo]:
     """The columns of an Arrow schema, as the database keeps them."""
     return [ColumnInfo(field.name, type_text(field.type), field.nullable) for field in schema]
+
+
+async def column_type(tx: AsyncConnection, dataset_id: UUID, name: str) -> pa.DataType | None:
+    """The type of a column in the newest schema; None where there is no such one yet."""
+    _, columns = await repository.newest_schema(tx, dataset_id)
+    kind = next((column.type for column in columns if column.name == name), None)
+    return parse_type(kind) if kind else None
 
 
 async def schema_version(
