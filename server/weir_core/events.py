@@ -9,7 +9,7 @@ from the stream; an empty stream still shows that nothing was lost, and so does
 none where Redis has kept its data since before the attempt began.
 """
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -24,37 +24,46 @@ T = TypeVar("T")
 
 _LIFE_SECONDS: Final = 6 * 3600
 _SEAL: Final = "18446744073709551615-0"
-_LOGS: Final = 256
+# Redis does nothing else while it takes the events of so many.
+_LOGS: Final = 64
 _MESSAGE: Final = 256 * 1024
 # JSON on one line has none.
 _BETWEEN: Final = b"\n"
 # Entries, of at most 64 KiB each, that are read at a time.
 _READ: Final = 16
 _LOST: Final = b"lost"
+_SENT: Final = b"sent"
 _CHANGES: Final = [f'"{kind}"'.encode() for kind in EventKind if kind not in OF_ONE_TASK]
 
 # Clocks of machines may differ by so much.
 _MARGIN: Final = timedelta(seconds=5)
 
 _NOTE_AGE: Final = "redis.call('SET', KEYS[{}], redis.call('TIME')[1], 'NX')"
-# Stream, age of the data; seal, channel, life, start of announcements, whether the stream must be there,
-# ids and stretches. What is refused because it is there already was told of then; what Redis has no room
-# for is an error.
+# Age of the data, streams; seal, life, and for each stream: whether it must be there, the count of stretches,
+# their ids and texts. A stretch that is there already is passed over; what Redis has no room for is an error.
 _APPEND: Final = f"""
-{_NOTE_AGE.format(2)}
-local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-if newest and newest[1] == ARGV[1] then return 'sealed' end
-if ARGV[5] == '1' and redis.call('EXISTS', KEYS[1]) == 0 then return 'lost' end
-for n = 6, #ARGV, 2 do
-  local added = redis.pcall('XADD', KEYS[1], ARGV[n], 'e', ARGV[n + 1])
-  if type(added) == 'table' and added.err then
-    if not string.find(added.err, 'equal or smaller', 1, true) then return added end
+{_NOTE_AGE.format(1)}
+local results, at = {{}}, 3
+for k = 2, #KEYS do
+  local first, last = at + 2, at + 1 + 2 * tonumber(ARGV[at + 1])
+  local newest = redis.call('XREVRANGE', KEYS[k], '+', '-', 'COUNT', 1)[1]
+  if newest and newest[1] == ARGV[1] then
+    results[k - 1] = 'sealed'
+  elseif ARGV[at] == '1' and not newest and redis.call('EXISTS', KEYS[k]) == 0 then
+    results[k - 1] = 'lost'
   else
-    redis.call('PUBLISH', ARGV[2], ARGV[4] .. ARGV[n + 1])
+    for n = first, last, 2 do
+      local added = redis.pcall('XADD', KEYS[k], ARGV[n], 'e', ARGV[n + 1])
+      if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller', 1, true) then
+        return added
+      end
+    end
+    redis.call('EXPIRE', KEYS[k], ARGV[2])
+    results[k - 1] = 'sent'
   end
+  at = last + 1
 end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-return 'sent'
+return results
 """
 # Stream, age of the data; seal, life, first id wanted, since when the data must be there.
 _CLOSE: Final = f"""
@@ -124,15 +133,20 @@ class LiveEvents:
                 log.sent_seq = fresh[log][-1].seq
 
     async def _add(self, wanted: list[tuple[AttemptLog, list[Event], bool]]) -> list[AttemptLog]:
-        """Add events to streams, and tell servers; answers the logs whose stream is gone."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for log, events, streamed in wanted:
-                added = [part for one, text in dump(events) for part in (f"{one.last_seq}-0", text)]
-                start = str(log.task_id).encode() + b" "
-                arguments = [_SEAL, self._channel, _LIFE_SECONDS, start, int(streamed), *added]
-                keys = [self._key(log.task_id, log.attempt), self._age]
-                await self._append(keys=keys, args=arguments, client=pipe)
-            results = await pipe.execute()
+        """Add events to streams, then tell servers; answers the logs whose stream is gone."""
+        arguments: list[Any] = [_SEAL, _LIFE_SECONDS]
+        texts: list[list[bytes]] = []
+        for _, events, streamed in wanted:
+            stretches = dump(events)
+            arguments += (int(streamed), len(stretches))
+            arguments += (part for one, text in stretches for part in (f"{one.last_seq}-0", text))
+            texts.append([text for _, text in stretches])
+        keys = [self._age, *(self._key(log.task_id, log.attempt) for log, _, _ in wanted)]
+        results = await self._append(keys=keys, args=arguments)
+        told = zip(wanted, texts, results, strict=True)
+        await self._publish(
+            (log.task_id, text) for (log, _, _), each, result in told if result == _SENT for text in each
+        )
         return [log for (log, _, _), result in zip(wanted, results, strict=True) if result == _LOST]
 
     async def trim(self, logs: Sequence[AttemptLog]) -> None:
@@ -150,7 +164,10 @@ class LiveEvents:
 
     async def announce(self, chunks: Mapping[UUID, list[Event]]) -> None:
         """Tell servers of new events, those of many tasks in one message."""
-        for message in _joined(chunks):
+        await self._publish((task_id, text) for task_id, events in chunks.items() for _, text in dump(events))
+
+    async def _publish(self, texts: Iterable[tuple[UUID, bytes]]) -> None:
+        for message in _joined(texts):
             await self._redis.publish(self._channel, message)
 
     async def end(self, logs: Sequence[AttemptLog], chunks: Mapping[UUID, list[Event]]) -> None:
@@ -193,11 +210,10 @@ class LiveEvents:
                 yield Announced(task_id, content)
 
 
-def _joined(chunks: Mapping[UUID, list[Event]]) -> Generator[bytes]:
+def _joined(texts: Iterable[tuple[UUID, bytes]]) -> Generator[bytes]:
     """Announcements of tasks, as many in a message as are well below its largest size."""
     gathered: list[bytes] = []
     size = 0
-    texts = ((task_id, text) for task_id, events in chunks.items() for _, text in dump(events))
     for task_id, text in texts:
         piece = str(task_id).encode() + b" " + text
         if gathered and size + len(piece) > _MESSAGE:
