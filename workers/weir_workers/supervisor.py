@@ -49,6 +49,8 @@ _RESTART_PAUSE: Final = 1.0
 _HAND_BACK_GRACE: Final = timedelta(seconds=3)
 # Beyond that many, who waits for children keeps its slot: each is a run with its memory all the same.
 _WAITING_PER_SLOT: Final = 16
+# Beyond that many ends that wait to be stored, each keeps its slot.
+_ENDED_PER_SLOT: Final = 1
 
 
 @dataclass(eq=False)
@@ -201,9 +203,14 @@ class Supervisor:
                 await asyncio.sleep(_PAUSE)
 
     def _taken(self) -> int:
-        """The slots in use: who waits for children needs none, so that those find room."""
+        """The slots in use: who waits for children needs none, so that they find room; nor what has ended."""
         waiting = sum(running.waits > 0 for running in self._running.values())
-        return len(self._running) - min(waiting, self._slots * _WAITING_PER_SLOT)
+        ended = sum(running.ended for running in self._running.values())
+        return (
+            len(self._running)
+            - min(waiting, self._slots * _WAITING_PER_SLOT)
+            - min(ended, self._slots * _ENDED_PER_SLOT)
+        )
 
     async def _all_children_up(self) -> None:
         while any(child.gone for child in self._children.values()):
@@ -455,6 +462,7 @@ class Supervisor:
     def _end(self, running: Running, ended: Ended) -> None:
         if self._running.get(running.task.id) is running and not running.ended:
             running.ended = True
+            self._freed.set()
             self._keep(self._finish(running, ended))
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
