@@ -232,11 +232,9 @@ class TaskService:
         return make(caller, new, kind, key, self._retention)
 
     async def _warnings(self, kinds: set[tuple[str, int]]) -> dict[str, str]:
-        workers = await self._reading.workers()
         return {
             name: f"no live worker serves {name} version {version}; the task waits until one starts"
-            for name, version in kinds
-            if not any(worker.types.get(name, 0) >= version for worker in workers)
+            for name, version in await self._reading.unserved(kinds)
         }
 
     async def _store(self, wanted: Sequence[Made]) -> list[Stored | WeirError]:

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from weir_core.db import Database
 from weir_core.errors import CredentialsMissing, TokenRevoked, WeirError
+from weir_core.fresh import Fresh
 from weir_core.principals import Caller, Principal
 from weir_core.users import key_repository
 from weir_core.users.credentials import KEY_MARK, key_digest, key_prefix, wrong_credentials
-from weir_core.users.fresh import Fresh
 from weir_core.users.models import Standing
 from weir_core.users.permissions import overlap, rights_of
 from weir_core.users.tokens import AccessTokens

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from weir_core.users.fresh import Fresh
+from weir_core.fresh import Fresh
 
 
 class Source:
