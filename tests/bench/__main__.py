@@ -7,7 +7,7 @@ import time
 
 import uvloop
 
-from tests.bench import calls, collecting, draining, lists, memory, starting, watching
+from tests.bench import calls, collecting, draining, leftovers, lists, memory, starting, watching
 from tests.bench.report import Benchmark, say, show
 from tests.bench.site import FULL, QUICK, TINY, Size, open_site
 
@@ -15,6 +15,7 @@ from tests.bench.site import FULL, QUICK, TINY, Size, open_site
 BENCHMARKS: dict[str, Benchmark] = {
     "start": starting.measure,
     "drain": draining.measure,
+    "leftovers": leftovers.measure,
     "collect": collecting.measure,
     "watch": watching.measure,
     "memory": memory.measure,

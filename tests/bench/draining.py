@@ -78,7 +78,7 @@ async def _hints(ground: Ground, kind: TaskType, count: int) -> list[Hint]:
 async def _drain(ground: Ground, worker: Program, hints: list[Hint]) -> Drain:
     cpu, began = worker.cpu(), time.time()
     await ground.runtime.queue.hint(hints)
-    await _until_none_left(ground, "default", *_HELD)
+    await until_none_left(ground, "default", *_HELD)
     return Drain(len(hints), time.time() - began, worker.cpu() - cpu)
 
 
@@ -92,10 +92,10 @@ async def _celery(site: Site, ground: Ground, count: int) -> Drain:
     }
     with _celery_worker(ground.folder, environment) as worker:
         await _publish(ground, environment, 10)
-        await _until_none_left(ground, _OTHER, STORED, CLAIMED)
+        await until_none_left(ground, _OTHER, STORED, CLAIMED)
         began = await _publish(ground, environment, count)
         cpu = worker.cpu()
-        await _until_none_left(ground, _OTHER, STORED, CLAIMED)
+        await until_none_left(ground, _OTHER, STORED, CLAIMED)
         return Drain(count, time.time() - began, worker.cpu() - cpu)
 
 
@@ -133,7 +133,8 @@ async def _publish(ground: Ground, environment: dict[str, str], count: int) -> f
     return float(ended.stdout.split()[1])
 
 
-async def _until_none_left(ground: Ground, project: str, *states: int) -> None:
+async def until_none_left(ground: Ground, project: str, *states: int) -> None:
+    """Wait until no task of a project is in one of the states."""
     query = text(_LEFT.format(project=project, states=", ".join(str(int(state)) for state in states)))
     async with asyncio.timeout(_SECONDS):
         while True:

@@ -50,6 +50,7 @@ class Size:
     rounds: int
     round_seconds: float
     drained: int
+    finished: int
     pages: int
     per_page: int
     rows: int
@@ -67,6 +68,7 @@ FULL = Size(
     rounds=7,
     round_seconds=3.0,
     drained=10_000,
+    finished=100_000,
     pages=200,
     per_page=5000,
     rows=100_000,
@@ -79,6 +81,7 @@ QUICK = Size(
     rounds=3,
     round_seconds=0.7,
     drained=1000,
+    finished=5000,
     pages=40,
     per_page=5000,
     rows=20_000,
@@ -91,6 +94,7 @@ TINY = Size(
     rounds=1,
     round_seconds=0.1,
     drained=20,
+    finished=20,
     pages=2,
     per_page=1000,
     rows=1000,
