@@ -93,9 +93,9 @@ class Site:
         environment = self.environment | variables
         return Program(f"{command}-{number}", [command, *arguments], environment, self.folder)
 
-    def worker(self, number: int, packs: str = PACK, **variables: str) -> Program:
+    def worker(self, number: int, **variables: str) -> Program:
         """A worker that is not started yet."""
-        return self.program("worker", number, "--packs", packs, **variables)
+        return self.program("worker", number, **variables)
 
     async def prepare(self, variables: Mapping[str, str]) -> Settings:
         """Start the services, bring the database up to date, and name the settings of all processes."""
@@ -119,6 +119,7 @@ class Site:
         self.environment = {f"WEIR_{name.upper()}": value for name, value in values.items()}
         self.environment |= mark(self.folder) | {
             "WEIR_FAULTS_LEDGER": str(self.ledger),
+            "WEIR_PACKS": PACK,
             "PYTHONPATH": str(ROOT),
             "PYTHONFAULTHANDLER": "1",
             **variables,

@@ -6,6 +6,7 @@ from typing import Any
 from tests.faults.judging import Asked
 from tests.faults.report import Report
 from tests.faults.scenarios.cancels import cancels
+from tests.faults.scenarios.collect import collect
 from tests.faults.scenarios.crowd import crowd, repeats
 from tests.faults.scenarios.failpoints import failpoints
 from tests.faults.scenarios.planted import planted
@@ -24,4 +25,5 @@ SCENARIOS: dict[str, Scenario] = {
     "failpoints": failpoints,
     "planted": planted,
     "cancels": cancels,
+    "collect": collect,
 }
