@@ -10,6 +10,7 @@ from tests.faults.scenarios.collect import collect
 from tests.faults.scenarios.crowd import crowd, repeats
 from tests.faults.scenarios.failpoints import failpoints
 from tests.faults.scenarios.planted import planted
+from tests.faults.scenarios.proxy import proxy
 from tests.faults.scenarios.short import short
 from tests.faults.scenarios.single import alone, frozen_database, frozen_worker
 
@@ -26,4 +27,5 @@ SCENARIOS: dict[str, Scenario] = {
     "planted": planted,
     "cancels": cancels,
     "collect": collect,
+    "proxy": proxy,
 }
