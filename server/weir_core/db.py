@@ -19,7 +19,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Dialect, event, make_url
 from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -42,6 +42,7 @@ _MET: Final = {1213, 1205, 1020}
 # Too many connections, shutdown in progress; from 2000 on the client speaks of its connection.
 _DOWN: Final = {1040, 1053}
 _CLIENT_LOST: Final = 2000
+_HUNG_UP: Final = 2013
 # A connection that was used so lately is taken to stand.
 _RESTED_SECONDS: Final = 1.0
 # To intersect two long index ranges takes longer than to walk the one that gives the order. A process that
@@ -183,6 +184,14 @@ def _mysql_engine(url: URL, pool_size: int, *, isolation: IsolationLevel) -> Asy
         cursor.execute(_MYSQL_SESSION)
         cursor.close()
 
+    def connect(dialect: Dialect, _record: object, given: Any, named: Any) -> Any:
+        try:
+            return dialect.connect(*given, **named)
+        except RuntimeError as error:
+            # What the driver says where a server hangs up meanwhile: on uvloop no socket is left.
+            raise dialect.loaded_dbapi.OperationalError(_HUNG_UP, str(error)) from error
+
+    event.listen(engine.sync_engine, "do_connect", connect)
     event.listen(engine.sync_engine, "connect", connected)
     _look_before_use(engine)
     return engine

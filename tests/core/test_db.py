@@ -3,10 +3,15 @@ import random
 from collections.abc import AsyncGenerator
 
 import pytest
+import uvloop
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tests.fixtures.proxy import hanging_up
 from weir_core.db import Database
+from weir_core.errors import DependencyDown
+
+_TRIES = 200
 
 
 @pytest.fixture
@@ -34,6 +39,24 @@ class TestCancel:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await _work(db, "write")
+
+
+async def test_a_server_that_hangs_up_while_it_is_connected_to_is_down():
+    async def many(address: str) -> int:
+        db = Database(f"mysql+asyncmy://weir:secret@{address}/weir")
+        failed = 0
+        for _ in range(_TRIES):
+            try:
+                async with db.read() as tx:
+                    await _queries(tx)
+            except DependencyDown:
+                failed += 1
+        await db.close()
+        return failed
+
+    # As Weir's processes do: with uvloop a transport may be gone before the driver has looked at it.
+    with hanging_up() as address:
+        assert await asyncio.to_thread(uvloop.run, many(address)) == _TRIES
 
 
 async def _work(db: Database, kind: str) -> None:

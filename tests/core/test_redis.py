@@ -1,39 +1,18 @@
 """A Redis that hangs up is an error that its callers look for, on the loop that Weir's processes run on."""
 
 import asyncio
-import socket
-import struct
-import threading
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
 
 import pytest
 import uvloop
 from redis.exceptions import RedisError
 
+from tests.fixtures.proxy import hanging_up
 from weir_core.ids import new_id
 from weir_core.queue import Hint, Queue
 from weir_core.redis import connect
 
 TRIES = 200
-
-
-@contextmanager
-def hanging_up() -> Generator[str]:
-    """The URL of a port that takes connections and resets each of them."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=_reset_all, args=(listener,), daemon=True).start()
-        yield f"redis://127.0.0.1:{listener.getsockname()[1]}"
-        # Closing alone would not wake who waits in accept.
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-def _reset_all(listener: socket.socket) -> None:
-    with suppress(OSError):
-        while True:
-            connection, _ = listener.accept()
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            connection.close()
 
 
 async def ping(url: str) -> None:
@@ -65,8 +44,8 @@ async def test_a_reset_connection_raises_what_is_looked_for(call: Callable[[str]
                 failed += 1
         return failed
 
-    with hanging_up() as url:
-        assert await asyncio.to_thread(uvloop.run, many(url)) == TRIES
+    with hanging_up() as address:
+        assert await asyncio.to_thread(uvloop.run, many(f"redis://{address}")) == TRIES
 
 
 async def test_a_hint_that_is_not_taken_is_told_by_false():
@@ -76,5 +55,5 @@ async def test_a_hint_that_is_not_taken_is_told_by_false():
         await queue.close()
         return taken
 
-    with hanging_up() as url:
-        assert await asyncio.to_thread(uvloop.run, many(url)) == {False}
+    with hanging_up() as address:
+        assert await asyncio.to_thread(uvloop.run, many(f"redis://{address}")) == {False}

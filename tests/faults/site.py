@@ -5,8 +5,8 @@ import base64
 import os
 import random
 import socket
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,10 @@ class Site:
         self.workers: list[Program] = []
         self.schedulers: list[Program] = []
         self.addresses: list[str] = []
+        self.doors: list[str] = []
+        """Where clients knock: the addresses of servers, or what stands before these."""
+        self.detours: dict[str, dict[str, str]] = {}
+        """Variables of the processes of a command that reach the services by a way of their own."""
         self.clients: list[weir.AsyncClient] = []
         self.environment: dict[str, str] = {}
         self.runtime: Runtime
@@ -90,12 +94,12 @@ class Site:
 
     def program(self, command: str, number: int, *arguments: str, **variables: str) -> Program:
         """A process that is not started yet."""
-        environment = self.environment | variables
+        environment = self.environment | self.detours.get(command, {}) | variables
         return Program(f"{command}-{number}", [command, *arguments], environment, self.folder)
 
-    def worker(self, number: int, packs: str = PACK, **variables: str) -> Program:
+    def worker(self, number: int, **variables: str) -> Program:
         """A worker that is not started yet."""
-        return self.program("worker", number, "--packs", packs, **variables)
+        return self.program("worker", number, **variables)
 
     async def prepare(self, variables: Mapping[str, str]) -> Settings:
         """Start the services, bring the database up to date, and name the settings of all processes."""
@@ -119,17 +123,19 @@ class Site:
         self.environment = {f"WEIR_{name.upper()}": value for name, value in values.items()}
         self.environment |= mark(self.folder) | {
             "WEIR_FAULTS_LEDGER": str(self.ledger),
+            "WEIR_PACKS": PACK,
             "PYTHONPATH": str(ROOT),
             "PYTHONFAULTHANDLER": "1",
             **variables,
         }
+        self.addresses = [f"127.0.0.1:{free_port(self.chance)}" for _ in range(self.size.servers)]
+        self.doors = list(self.addresses)
         given: dict[str, Any] = dict(values)
         return Settings(**given)
 
     async def start(self) -> None:
         """Start all processes; a server takes no call before it can be kept."""
         size = self.size
-        self.addresses = [f"127.0.0.1:{free_port(self.chance)}" for _ in range(size.servers)]
         self.servers = [
             self.program("server", number, "--listen", address)
             for number, address in enumerate(self.addresses)
@@ -178,21 +184,24 @@ async def opened(
     *,
     variables: Mapping[str, str] | None = None,
     lent: dict[str, str] | None = None,
+    detour: Callable[[Site], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> AsyncGenerator[Site]:
     """A running site; at the end every process must stop when it is told to.
 
     `lent` has the URLs of services that are there; without it, it has its own.
+    `detour` puts something between processes, before they start.
     """
     site = Site(folder, pace, size or Size(), random.Random(seed), lent)
     settings = await site.prepare(variables or {})
     async with AsyncExitStack() as stack:
         stack.push_async_callback(site.redis.kill)
         stack.push_async_callback(site.database.kill)
+        await stack.enter_async_context(detour(site))
         site.runtime = await stack.enter_async_context(Runtime.open(settings))
         await site.runtime.people.users.bootstrap(PASSWORD)
         stack.push_async_callback(_kill_all, site)
         await site.start()
-        for address in site.addresses:
+        for address in site.doors:
             client = weir.AsyncClient(address, user="admin", password=PASSWORD)
             site.clients.append(await stack.enter_async_context(client))
         yield site

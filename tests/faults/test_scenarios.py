@@ -5,15 +5,11 @@ import re
 from tests.faults.scenarios.failpoints import FAILPOINTS
 from tests.tools.guard import ROOT
 
-_ENGINE = (
-    "server/weir_core/tasks",
-    "server/weir_core/files",
-    "server/weir_core/schedules",
-    "workers/weir_workers",
-)
+# The scenario `collect` has a stale worker come by there.
+_NO_PLACE_TO_DIE = {"fence.refused"}
 
 
-def test_every_failpoint_of_the_engine_is_visited():
-    files = [path for folder in _ENGINE for path in (ROOT / folder).rglob("*.py")]
+def test_every_failpoint_is_visited():
+    files = [path for folder in ("server", "workers") for path in (ROOT / folder).rglob("*.py")]
     there = {name for path in files for name in re.findall(r'\breach\("([\w.]+)"\)', path.read_text())}
-    assert there == {name for names in FAILPOINTS.values() for name in names}
+    assert there - _NO_PLACE_TO_DIE == {name for names in FAILPOINTS.values() for name in names}

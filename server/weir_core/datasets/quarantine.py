@@ -22,6 +22,7 @@ from weir_core.datasets.models import ColumnInfo, Dataset, dataset, quarantine
 from weir_core.datasets.publishing import demand_version, hide
 from weir_core.db import Database
 from weir_core.errors import Conflict, NotFound, QuotaExceeded, StateConflict
+from weir_core.failpoints import reach
 from weir_core.filtering import Filterable, id_value, parse, time_value, to_sql
 from weir_core.paging import Page
 from weir_core.principals import Caller
@@ -194,8 +195,10 @@ class QuarantineService:
                 await repository.insert_segment(tx, stored | {"schema_version": version_of})
                 await hide(tx, row.id, version, settled)
             await repository.delete_rejects_by_id(tx, gone)
+            reach("resolve.written")
 
         await self._db.write(work)
+        reach("resolve.committed")
 
 
 def _shown(row: Any) -> Quarantined:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from weir_core.datasets.commits import Commit, Counts, Position, Reject, Segment
 from weir_core.datasets.cursors import CursorValue, bounds, later, orderable
 from weir_core.datasets.evolution import SchemaMismatch, SchemaPolicy, conformed, evolved
+from weir_core.failpoints import reach
 from weir_core.store import ObjectStore
 
 ROW_GROUP = 131072
@@ -160,6 +161,7 @@ class SegmentWriter:
         )
 
     async def _write(self, table: pa.Table, span: tuple[CursorValue, CursorValue] | None) -> Segment:
+        reach("segment.gathered")
         name = self._names.name(self._sequence)
         size, digest, limits = await asyncio.to_thread(_store_table, self._store, name, table)
         self._sequence += 1

@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList
 
 from weir_core.columns import database_now, insert_new, micros, now_plus
 from weir_core.errors import NotFound
+from weir_core.failpoints import reach
 from weir_core.files.models import file
 from weir_core.fleet.models import WorkerState, worker
 from weir_core.ids import first_id
@@ -279,6 +280,7 @@ async def fence(tx: AsyncConnection, task_id: UUID, number: int, *, cancelling: 
         .values(last_seq=task.c.last_seq)
     )
     if result.rowcount != 1:
+        reach("fence.refused")
         raise Fenced(f"attempt {number} of task {task_id} is not the newest one, or may not write any more")
 
 

@@ -6,9 +6,11 @@ from typing import Any
 from tests.faults.judging import Asked
 from tests.faults.report import Report
 from tests.faults.scenarios.cancels import cancels
+from tests.faults.scenarios.collect import collect
 from tests.faults.scenarios.crowd import crowd, repeats
 from tests.faults.scenarios.failpoints import failpoints
 from tests.faults.scenarios.planted import planted
+from tests.faults.scenarios.proxy import proxy
 from tests.faults.scenarios.short import short
 from tests.faults.scenarios.single import alone, frozen_database, frozen_worker
 
@@ -24,4 +26,6 @@ SCENARIOS: dict[str, Scenario] = {
     "failpoints": failpoints,
     "planted": planted,
     "cancels": cancels,
+    "collect": collect,
+    "proxy": proxy,
 }

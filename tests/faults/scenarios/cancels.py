@@ -45,7 +45,7 @@ async def _cancels(asked: Asked, mode: str) -> Report:
     asked.folder.mkdir()
     size = Size(servers=1, workers=0, schedulers=1)
     async with opened(asked.folder, REAL, asked.seed, size) as site:
-        worker = site.worker(9, _PACKS, WEIR_SLOTS=str(_COUNT))
+        worker = site.worker(9, WEIR_PACKS=_PACKS, WEIR_SLOTS=str(_COUNT))
         site.workers.append(worker)
         await worker.start()
         tasks = [await _submit(site.clients[0], mode, number) for number in range(_COUNT)]

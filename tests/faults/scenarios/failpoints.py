@@ -1,18 +1,29 @@
 """Every failpoint of the engine, visited by kill -9 while work goes on."""
 
 import asyncio
+import random
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
+from tests.faults.feeds import Feed, collection_of, served
 from tests.faults.history import History
 from tests.faults.judging import Asked, judge
 from tests.faults.load import Load, Plan
 from tests.faults.programs import Program
 from tests.faults.report import Report
-from tests.faults.site import SHORT, Site, opened
+from tests.faults.site import PACK, SHORT, Site, opened
+from weir.types import QuarantineAction, SyncMode
 
 _PATIENCE = 180.0
 _AGE = 7.0
+_PAGES = 10
+_PAUSE = 0.5
+
+VARIABLES: Final = {"WEIR_PACKS": f"builtin,{PACK}", "WEIR_SEGMENT_ROWS": "50"}
+"""For workers that run collections too."""
 
 FAILPOINTS: dict[str, tuple[str, ...]] = {
     "server": ("submit.inserted", "submit.committed", "submit.hinted", "cancel.committed"),
@@ -30,6 +41,15 @@ FAILPOINTS: dict[str, tuple[str, ...]] = {
         "close.written",
         "finish.committed",
         "finish.sent",
+        "segment.gathered",
+        "file.drafted",
+        "file.stored",
+        "segment.written",
+        "segment.committed",
+        "run.written",
+        "run.committed",
+        "resolve.written",
+        "resolve.committed",
     ),
     "scheduler": (
         "lose.committed",
@@ -42,12 +62,12 @@ FAILPOINTS: dict[str, tuple[str, ...]] = {
         "fire.committed",
     ),
 }
-"""Which process dies where; the engine's, without those of collections."""
+"""Which process dies where: a server or a scheduler itself, of a worker the one that does the work there."""
 
 
 async def failpoints(asked: Asked) -> list[Report]:
     """Every failpoint, by kill -9."""
-    async with opened(asked.folder, SHORT, asked.seed) as site:
+    async with opened(asked.folder, SHORT, asked.seed, variables=VARIABLES) as site:
         # What Redis has is then older than any difference of clocks: no attempt that dies leaves a gap.
         await asyncio.sleep(_AGE)
         return [await failpoint_round(site)]
@@ -59,9 +79,13 @@ async def failpoint_round(site: Site) -> Report:
     report, began = Report("failpoints"), time.time()
     visits = site.folder / "visits"
     plan = Plan(tasks=20, rate=10, longest=3, watchers=15, stay=2, listers=1, failing=0.3, cancelled=0.2)
-    keeping = [asyncio.create_task(_keep(site, program, visits)) for program in site.programs]
+    feed = Feed(SyncMode.SYNC_MODE_FULL, random.Random(site.chance.random()))
+    keeping: list[asyncio.Task[None]] = []
     try:
-        visited = await _until_visited(site, plan, visits)
+        async with served([feed]):
+            collection = await collection_of(site.clients[0], feed)
+            keeping = [asyncio.create_task(_keep(site, program, visits)) for program in site.programs]
+            visited = await _until_visited(site, plan, visits, Collecting(feed, collection.id))
     finally:
         for each in keeping:
             each.cancel()
@@ -76,14 +100,47 @@ async def failpoint_round(site: Site) -> Report:
     return report
 
 
-async def _until_visited(site: Site, plan: Plan, visits: Path) -> int:
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """A collection whose source changes each time that it is run."""
+
+    feed: Feed
+    collection_id: str
+
+    async def once(self, load: Load) -> None:
+        """Run it, and drop what went to quarantine."""
+        self.feed.grow(_PAGES)
+        handle = await _answered(
+            load, "RunCollection", lambda: load.client().collections.run(self.collection_id)
+        )
+        await handle.task.wait(_PATIENCE)
+        action = QuarantineAction.QUARANTINE_ACTION_DISCARD
+        every = f'dataset_id = "{handle.dataset_id}"'
+        await _answered(
+            load,
+            "ResolveQuarantine",
+            lambda: load.client().collections.resolve_quarantine(
+                handle.dataset_id, filter=every, action=action
+            ),
+        )
+
+
+async def _answered(load: Load, method: str, call: Callable[[], Awaitable[Any]]) -> Any:
+    """What a call answers, asked again while servers die."""
+    async with asyncio.timeout(_PATIENCE):
+        while (answer := await load.call(method, call())) is None:
+            await asyncio.sleep(_PAUSE)
+    return answer
+
+
+async def _until_visited(site: Site, plan: Plan, visits: Path, collecting: Collecting) -> int:
     """Submit and watch until all have been visited; how many were."""
     until, number = time.monotonic() + _PATIENCE, 0
     while _count(visits) < sum(map(len, FAILPOINTS.values())) and time.monotonic() < until:
         number += 1
         load = Load(site, plan, f"visit-{number}")
         async with load.going():
-            await asyncio.gather(load.submit_all(), load.tick(3))
+            await asyncio.gather(load.submit_all(), load.tick(3), collecting.once(load))
             await site.quiet(_PATIENCE)
     return _count(visits)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,12 @@ from tests.fixtures.workers import SECONDS, Fleet
 from weir_core.tasks.events import Event, EventKind
 from weir_core.tasks.states import TaskState
 
+# The long form is the scenario `collect` of `make soak`; a kill over SQLite is in the demo.
+pytestmark = [
+    pytest.mark.usefixtures("database_kind"),
+    pytest.mark.parametrize("database_kind", ["mariadb"], indirect=True),
+]
+
 SEGMENT = {"WEIR_SEGMENT_ROWS": "20"}
 
 
@@ -23,10 +30,10 @@ async def hands(fleet: Fleet) -> Hands:
     return Hands(fleet.engine.runtime, person(everywhere={*EDITOR_RIGHTS}))
 
 
-async def start_worker(fleet: Fleet) -> None:
+async def start_worker(fleet: Fleet, **variables: str) -> None:
     """Start a worker with the built-in tasks, and wait until it has registered."""
     before = {worker.id for worker in await fleet.engine.runtime.fleet.active()}
-    process = fleet.start("worker", **SEGMENT)
+    process = fleet.start("worker", **SEGMENT, **variables)
     async with asyncio.timeout(SECONDS):
         while {worker.id for worker in await fleet.engine.runtime.fleet.active()} <= before:
             assert process.poll() is None, "the worker has ended"
@@ -38,8 +45,8 @@ def lines(events: list[Event]) -> list[str]:
 
 
 class TestKilledWorker:
-    async def test_p11_the_next_worker_goes_on_after_the_last_committed_segment(
-        self, fleet: Fleet, hands: Hands, http_source: HttpSource
+    async def test_p11_the_next_one_goes_on_after_the_last_segment_and_where_it_dies_at_the_end_another_does(
+        self, fleet: Fleet, hands: Hands, http_source: HttpSource, tmp_path: Path
     ):
         await start_worker(fleet)
         killed = fleet.running[-1]
@@ -51,9 +58,12 @@ class TestKilledWorker:
         killed.kill()
         killed.wait()
         asked_before = len(http_source.asked)
-        await start_worker(fleet)
+        last = {"WEIR_FAILPOINTS": "run.written:kill", "WEIR_FAILPOINTS_ONCE": str(tmp_path / "died")}
+        (tmp_path / "died").mkdir()
+        await start_worker(fleet, **last)
         ended = await fleet.until(run_id, TaskState.SUCCEEDED, TaskState.FAILED)
-        assert (ended.state, ended.attempt) == (TaskState.SUCCEEDED, 2)
+        assert (ended.state, ended.attempt) == (TaskState.SUCCEEDED, 3)
+        assert (tmp_path / "died" / "run.written").exists()
         assert sorted(set(http_source.pages_asked()[asked_before:])) == [3, 4]
         found = await hands.ids(collection.dataset_id)
         assert [one for one, count in Counter(found).items() if count > 1] == []
