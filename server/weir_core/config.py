@@ -101,6 +101,7 @@ Bytes = Annotated[int, BeforeValidator(_size), Ge(1), Le(1 << 50)]
 """A number of bytes: `1048576`, `64MiB`, `2GiB`."""
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split), Len(min_length=1)]
+Texts = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 Folders = Annotated[list[Path], NoDecode, BeforeValidator(_split), AfterValidator(_whole_paths)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
@@ -171,6 +172,18 @@ class Settings(BaseSettings):
     source_roots: Folders = Field(
         default=[],
         description="Folders in which connections may read a worker's files, joined by commas; empty: none",
+    )
+
+    taps: Texts = Field(
+        default=[],
+        description=(
+            "What workers may run as taps: names of packages, or whole paths of programs, joined by commas; "
+            "`*`: any package. Each runs code of its own. Empty: none"
+        ),
+    )
+    tap_folder: Path | None = Field(
+        default=None,
+        description="Where a worker keeps the environments of taps; empty: `~/.cache/weir/taps`",
     )
 
     segment_rows: int = Field(

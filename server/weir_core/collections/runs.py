@@ -22,7 +22,7 @@ from weir_core.collections.models import BY_CURSOR, Collection, Plan, Run, Span,
 from weir_core.datasets import repository as datasets
 from weir_core.datasets.arrow_types import parse_type
 from weir_core.datasets.commits import Settled
-from weir_core.datasets.cursors import CursorValue, as_json, as_scalar, earlier
+from weir_core.datasets.cursors import CursorValue, as_json, as_scalar, earlier, is_state
 from weir_core.datasets.evolution import SchemaPolicy
 from weir_core.datasets.manifest import column_type
 from weir_core.datasets.models import ColumnInfo
@@ -321,7 +321,7 @@ async def _asked_guards(tx: AsyncConnection, row: Row[Any]) -> tuple[list[str], 
 
 
 def _age(reached: CursorValue | None, kind: pa.DataType | None) -> timedelta | None:
-    if reached is None or kind is None or not pa.types.is_temporal(kind):
+    if reached is None or is_state(reached) or kind is None or not pa.types.is_temporal(kind):
         return None
     instant = as_scalar(reached, kind).cast(pa.timestamp("us", "UTC")).as_py()
     return datetime.now(UTC) - instant
@@ -355,6 +355,8 @@ async def checked_span(tx: AsyncConnection, row: Row[Any], span: Span) -> Span:
         raise StateConflict(
             "the collection has collected nothing yet; run it first, then fill back what lies behind"
         )
+    if is_state(row.cursor):
+        raise InvalidArgument.at("backfill", "the source keeps its place itself, and can read no span")
     try:
         start, end = (_bound(value, parse_type(kind)) for value in (span.start, span.end))
     except ValueError as error:
@@ -387,4 +389,8 @@ def _begin(
     kind = next((column.type for column in columns or [] if column.name == wanted.cursor_field), None)
     if cursor is None or kind is None or not wanted.lag:
         return cursor
+    if is_state(cursor):
+        raise ValueError(
+            "a lag is for sources that are read by a cursor field; this one keeps its place itself"
+        )
     return earlier(cursor, wanted.lag, parse_type(kind))

@@ -24,7 +24,7 @@ from weir_core.collections.models import (
 from weir_core.collections.settings import check_collection
 from weir_core.columns import MICROSECOND
 from weir_core.datasets import repository as datasets
-from weir_core.datasets.cursors import CursorValue, as_json, as_scalar
+from weir_core.datasets.cursors import CursorValue, as_json, as_scalar, is_state
 from weir_core.datasets.manifest import column_type
 from weir_core.db import Database
 from weir_core.errors import (
@@ -239,7 +239,7 @@ async def demand_no_run(tx: AsyncConnection, row: Row[Any]) -> None:
 
 def _as_kept(field: str, cursor: CursorValue | None, kind: pa.DataType | None) -> CursorValue | None:
     """A cursor as a run would have left it."""
-    if cursor is None or kind is None:
+    if cursor is None or kind is None or is_state(cursor):
         return cursor
     try:
         return as_json(as_scalar(cursor, kind))

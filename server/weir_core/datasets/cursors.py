@@ -1,18 +1,27 @@
 """Values of a cursor field as JSON: how far a collection has come.
 
 Whole numbers stay numbers, text stays text, and times are RFC 3339 text, so
-that a cursor can be stored, shown, compared and sent back to the source.
+that a cursor can be stored, shown, compared and sent back to the source. A source that
+keeps its place itself has a text of its own, `state:` and JSON, which has no order.
 Within one column two values compare as the column's own type does.
 """
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 CursorValue: TypeAlias = int | float | str
+
+STATE: Final = "state:"
+"""Before the cursor of a source that keeps its place itself: JSON that only its connector reads."""
+
+
+def is_state(cursor: CursorValue | None) -> bool:
+    """True for the place that a source keeps itself: it is no value of the cursor field."""
+    return isinstance(cursor, str) and cursor.startswith(f"{STATE}{{")
 
 
 def orderable(kind: pa.DataType) -> bool:

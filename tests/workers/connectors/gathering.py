@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weir_core.datasets.commits import Counts, Position, Reject
-from weir_workers.connectors.contract import Batch, Connector, Drift, Partition, Source, Wanted
+from weir_workers.connectors.contract import Batch, Connector, Drift, Partition, Said, Source, Wanted
 from weir_workers.connectors.errors import SourceError
 
 
@@ -47,6 +47,8 @@ async def _gather(
                     continue
                 case Drift():
                     got.drift += item.fields
+                    continue
+                case Said():
                     continue
                 case Batch():
                     got.rows += item.records.to_pylist()

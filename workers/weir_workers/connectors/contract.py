@@ -8,6 +8,7 @@ position to `read` again and gets exactly the rest.
     Batch       rows, and the position after them
     Checkpoint  a position without rows
     Reject      a record that did not fit; the next Batch or Checkpoint covers it
+    Said        what the source's own program had to say, for the log
     Drift       fields of the source that the schema does not have, told once each
 """
 
@@ -78,7 +79,11 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows, where to go on after them, and what it took since the item before."""
+    """Rows, where to go on after them, and what it took since the item before.
+
+    A source that keeps its place itself tells in `cursor` of a position where the next run begins, as
+    `weir_core.datasets.cursors.STATE` and JSON; else that is the greatest value of the cursor field.
+    """
 
     records: pa.RecordBatch
     position: Position
@@ -100,7 +105,14 @@ class Drift:
     fields: tuple[str, ...]
 
 
-Item: TypeAlias = Batch | Checkpoint | Reject | Drift
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line for the run's log, without secrets."""
+
+    text: str
+
+
+Item: TypeAlias = Batch | Checkpoint | Reject | Drift | Said
 
 
 @dataclass(frozen=True, slots=True)

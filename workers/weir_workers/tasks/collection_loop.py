@@ -15,11 +15,12 @@ from typing import Any, Final
 from weir.task import Context
 from weir_core.collections.models import Counters, Plan
 from weir_core.datasets.commits import Commit, Counts, Position, Reject, Settled
+from weir_core.datasets.cursors import CursorValue, is_state
 from weir_core.datasets.evolution import SchemaMismatch, SchemaPolicy
 from weir_core.datasets.segments import Limits, SegmentNames, SegmentWriter
 from weir_core.datasets.service import arrow_schema
 from weir_core.runtime import Runtime
-from weir_workers.connectors.contract import Batch, Checkpoint, Connector, Drift, Item, Source, Wanted
+from weir_workers.connectors.contract import Batch, Checkpoint, Connector, Drift, Item, Said, Source, Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.tasks.patience import patiently
 
@@ -47,6 +48,7 @@ class CollectionLoop:
         self._commits = plan.commits
         self._seen = Seen(Counts())
         self._told = False
+        self._place: CursorValue | None = None
         self._source = source_of(plan)
         self._wanted = wanted_of(plan)
         self._writer = writer_of(runtime, plan, Limits(rows=runtime.settings.segment_rows))
@@ -98,7 +100,11 @@ class CollectionLoop:
                 await items.aclose()
 
     async def _take(self, partition: int, item: Item) -> None:
+        if isinstance(item, Batch | Checkpoint):
+            self._place = item.position.get("cursor", self._place)
         match item:
+            case Said():
+                self._ctx.log.info(item.text)
             case Batch():
                 self._note(item.counts, item.position)
                 await self._commit(
@@ -123,6 +129,8 @@ class CollectionLoop:
     async def _commit(self, commit: Commit | None) -> None:
         if commit is None:
             return
+        if self._place is not None:
+            commit = replace(commit, cursor=self._place)
         number = self._commits + 1
         plan, datasets = self._plan, self._runtime.collecting.datasets
 
@@ -200,7 +208,7 @@ def writer_of(runtime: Runtime, plan: Plan, limits: Limits) -> SegmentWriter:
         SegmentNames(str(plan.dataset_id), str(plan.run_id), plan.attempt),
         schema=arrow_schema(plan.columns) if plan.columns and plan.columns_fixed else None,
         cursor_field=plan.cursor_field,
-        cursor=plan.reached,
+        cursor=None if is_state(plan.reached) else plan.reached,
         key_fields=plan.key_fields,
         count_nulls=plan.count_nulls,
         policy=plan.schema_policy,

@@ -41,6 +41,7 @@ from weir_workers.connectors.contract import (
     Connector,
     Drift,
     Item,
+    Said,
     Source,
     SourceStream,
 )
@@ -217,6 +218,9 @@ class Reading:
 
     async def _take(self, item: Item) -> None:
         match item:
+            case Said():
+                # A preview has no log.
+                pass
             case Batch():
                 await self.writer.add(item.records, item.position)
             case Checkpoint():
