@@ -98,7 +98,7 @@ async def _source(pages: int, per_page: int) -> None:
     async def answer(request: web.Request) -> web.Response:
         nonlocal first
         first = first or time.time()
-        number = int(request.query["page"])
+        number = int(request.query.get("page", "1"))
         pool = pools[request.path == "/bad"]
         records = pool[(number - 1) % len(pool)] if number <= pages else b"[]"
         following = f'"{request.path}?page={number + 1}"' if number < pages else "null"

@@ -76,9 +76,11 @@ async def measure(site: Site, size: Size) -> AsyncIterator[Line]:
         since, until = moment(middle), moment(middle + _TWO_DAYS)
         span = f"created_at >= {since} AND created_at < {until}"
         with site.bare("filter") as bare:
-            yield await _filtered(reader, kept, bare, "one record", {"id": middle}, f"id = {middle}")
+            yield await _filtered(
+                reader, kept, bare, "one record", asked={"id": middle}, text=f"id = {middle}"
+            )
             asked = {"since": since, "until": until}
-            yield await _filtered(reader, kept, bare, "two days", asked, span)
+            yield await _filtered(reader, kept, bare, "two days", asked=asked, text=span)
 
 
 async def _kept(site: Site, ground: Ground, size: Size) -> Kept:
@@ -184,7 +186,7 @@ async def _gone(reader: Reader, kept: Kept) -> Line:
 
 
 async def _filtered(
-    reader: Reader, kept: Kept, bare: Program, what: str, asked: Mapping[str, Any], text: str
+    reader: Reader, kept: Kept, bare: Program, what: str, *, asked: Mapping[str, Any], text: str
 ) -> Line:
     times: list[float] = []
     theirs: list[float] = []
