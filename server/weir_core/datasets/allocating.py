@@ -1,4 +1,4 @@
-"""Which allocator Arrow uses in a process that reads records for many callers."""
+"""Which allocator Arrow uses in a process whose records pass through many threads."""
 
 import pyarrow as pa
 
