@@ -2,6 +2,8 @@
 
     make bench                                    # all of them
     make bench ARGS="calls start --quick"         # some, in about a minute
+    make bench ARGS="collect sql progress read"   # collections, at 500,000 records and 1,000,000 rows
+    make bench ARGS="read --quick --rows 200000"  # one, with other numbers of records
     python -m tests.bench --help
 
 Server, worker and references run in processes of their own, on a private MariaDB that flushes every commit

@@ -7,7 +7,19 @@ import time
 
 import uvloop
 
-from tests.bench import calls, collecting, draining, leftovers, lists, memory, starting, watching
+from tests.bench import (
+    calls,
+    collecting,
+    draining,
+    leftovers,
+    lists,
+    memory,
+    querying,
+    reading,
+    starting,
+    telling,
+    watching,
+)
 from tests.bench.report import Benchmark, say, show
 from tests.bench.site import FULL, QUICK, TINY, Size, open_site
 
@@ -17,6 +29,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "drain": draining.measure,
     "leftovers": leftovers.measure,
     "collect": collecting.measure,
+    "sql": querying.measure,
+    "progress": telling.measure,
+    "read": reading.measure,
     "watch": watching.measure,
     "memory": memory.measure,
     "calls": calls.measure,
@@ -55,7 +70,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tiny", action="store_true", help="only to see that they run: the numbers say nothing"
     )
-    parser.add_argument("--rows", type=int, help="tasks in the table for `lists`, up to 1,000,000")
+    parser.add_argument(
+        "--rows", type=int, help="tasks for `lists`, records for collecting and reading, up to 1,000,000"
+    )
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(BENCHMARKS):
         known = ", ".join(BENCHMARKS)

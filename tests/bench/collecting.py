@@ -1,110 +1,101 @@
-"""Collecting from a web API into Parquet, and reading it back, beside the shortest way there is."""
+"""Collecting from a web API into Parquet, beside the shortest way there is, and dlt."""
 
 import asyncio
-import time
+import tempfile
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from uuid import UUID
+from pathlib import Path
 
-import orjson
+from tests.bench import dlt_side
+from tests.bench.report import Line, megabytes
+from tests.bench.rows import bad_among
+from tests.bench.runs import (
+    NEXT_LINK,
+    PAGE_NUMBERS,
+    Took,
+    best,
+    collect,
+    highest,
+    web_collection,
+)
+from tests.bench.site import PER_PAGE, SLOTS, Ground, Program, Site, Size
 
-from tests.bench.clients import channels
-from tests.bench.report import Line
-from tests.bench.rows import COLUMNS
-from tests.bench.site import SLOTS, Ground, Server, Site, Size
-from weir.v1 import collection_service_pb2 as pb
-from weir_core.collections.models import Collection, NewCollection, NewConnection, SyncMode
-from weir_core.tasks.models import Task
-from weir_core.tasks.states import TERMINAL, TaskState
-
-_SECONDS = 300.0
+_LARGE = 4
 
 
 async def measure(site: Site, size: Size) -> AsyncIterator[Line]:
-    """Collect, collect barely, read, read barely."""
+    """By page numbers, by next links, with bad records; then the memory of many more rows."""
     ground = await site.ground()
-    total = size.pages * size.per_page
-    with site.bare("source", str(size.pages), str(size.per_page)) as source:
-        url = f"http://127.0.0.1:{source.said().split()[1]}"
-        worker = await ground.worker(SLOTS)
-        collection = await _collection(ground, url, size.per_page)
-        cpu = worker.cpu()
-        seconds = await _run(ground, collection)
-        cpu = worker.cpu() - cpu
-        (folder := ground.folder / "bare").mkdir(exist_ok=True)
-        with site.bare("collect", f"{url}/rows", str(size.pages), str(folder)) as bare:
-            bare_seconds, bare_cpu = map(float, (await asyncio.to_thread(bare.said)).split())
-    yield Line(
-        f"HTTP JSON to Parquet, {total:,} rows",
-        f"{_rows(total, seconds)}, {cpu / total * 1e6:.1f} µs CPU",
-        f"bare {_rows(total, bare_seconds)}, {bare_cpu / total * 1e6:.1f} µs CPU",
-        bare_seconds / seconds,
-    )
-    sizes, seconds, cpu = await _read(await ground.usual_server(), collection)
-    with site.bare("serve") as bare:
-        before = bare.cpu()
-        bare_seconds = await _read_bytes(f"127.0.0.1:{bare.said().split()[1]}", sizes)
-        bare_cpu = bare.cpu() - before
-    yield Line(
-        f"ReadArrow, {sum(sizes) / 1e6:.0f} MB",
-        f"{_rows(total, seconds)}, {cpu / total * 1e6:.2f} µs CPU",
-        f"the same bytes {_rows(total, bare_seconds)}, {bare_cpu / total * 1e6:.2f} µs CPU",
-        bare_seconds / seconds,
-    )
+    worker = await ground.worker(SLOTS)
+    with site.bare("source", str(size.pages), str(PER_PAGE)) as source:
+        url = await _address(source)
+        found = await _tries(site, ground, worker, url, size)
+        optimum, clean = best(found["optimum"]), best(found["page"])
+        rows = f"{clean.rows:,} rows"
+        yield _line(f"HTTP by page numbers, {rows}", clean, optimum, "at least 0.60")
+        yield _line(f"HTTP by next links, {rows}", best(found["next"]), optimum, "at least 0.45")
+        bad = best(found["bad"])
+        what = f"HTTP, {bad_among(size.pages, PER_PAGE):,} bad among {rows}"
+        yield Line(what, str(bad), f"all good {clean}", bad.rate / clean.rate, "at least 0.7")
+        if records := min(size.dlt, size.records):
+            yield await _dlt(site, url, records, clean)
+    for times in (1, _LARGE):
+        yield await _memory(site, ground, times * size.pages)
 
 
-def _rows(count: int, seconds: float) -> str:
-    return f"{count / seconds:,.0f} rows/s"
+def _line(what: str, ours: Took, optimum: Took, goal: str) -> Line:
+    return Line(what, str(ours), f"by hand, page numbers {optimum}", ours.rate / optimum.rate, goal)
 
 
-async def _collection(ground: Ground, url: str, per_page: int) -> Collection:
-    collecting = ground.runtime.collecting
-    source = await collecting.connections.create_connection(
-        ground.caller,
-        NewConnection("", "bench", "http", {"base_url": url}, {}, allow_private_addresses=True),
-    )
-    settings = {
-        "path": "/rows",
-        "records_path": "results",
-        "pagination": {"kind": "page", "page_size": per_page, "total_path": "total"},
-        "columns": [{"name": name, "type": kind} for name, kind in COLUMNS],
+async def _address(source: Program) -> str:
+    return f"http://127.0.0.1:{(await asyncio.to_thread(source.said)).split()[1]}"
+
+
+async def _tries(site: Site, ground: Ground, worker: Program, url: str, size: Size) -> dict[str, list[Took]]:
+    """Each way in turn, again and again."""
+    ways = {
+        "page": await web_collection(ground, "page", url, "/rows", PAGE_NUMBERS),
+        "next": await web_collection(ground, "next", url, "/rows", NEXT_LINK),
+        "bad": await web_collection(ground, "bad", url, "/bad", PAGE_NUMBERS),
     }
-    return await collecting.collections.create_collection(
-        ground.caller, NewCollection("", "bench", source.id, settings, SyncMode.FULL)
-    )
+    found: dict[str, list[Took]] = {name: [] for name in ("optimum", *ways)}
+    for _ in range(size.tries):
+        found["optimum"].append(await _by_hand(site, f"{url}/rows", size.pages))
+        for name, way in ways.items():
+            found[name].append(await collect(ground, worker, way))
+    return found
 
 
-async def _run(ground: Ground, collection: Collection) -> float:
-    """Seconds from the claim of a run to its end."""
-    run, _ = await ground.runtime.collecting.runs.start(ground.caller, collection.id)
-    async with asyncio.timeout(_SECONDS):
-        while (task := await _task(ground, run.id)).state not in TERMINAL:
-            await asyncio.sleep(0.05)
-    assert task.state is TaskState.SUCCEEDED, task.failure
-    assert task.start_time
-    assert task.end_time
-    return (task.end_time - task.start_time) / timedelta(seconds=1)
+async def _by_hand(site: Site, url: str, pages: int) -> Took:
+    with (
+        tempfile.TemporaryDirectory(dir=site.folder) as folder,
+        site.bare("collect", url, str(pages), folder) as bare,
+    ):
+        seconds, cpu = map(float, (await asyncio.to_thread(bare.said)).split())
+    return Took(pages * PER_PAGE, seconds, cpu)
 
 
-async def _task(ground: Ground, task_id: UUID) -> Task:
-    return await ground.runtime.tasks.get(ground.caller, task_id, full=False)
+async def _dlt(site: Site, url: str, records: int, ours: Took) -> Line:
+    what = f"the same by dlt, {records:,} rows"
+    if (missing := await asyncio.to_thread(dlt_side.install)) is not None:
+        return Line(what, str(ours), f"dlt is not there: {missing}")
+    with tempfile.TemporaryDirectory(dir=site.folder) as folder:
+        seconds, cpu, version = await asyncio.to_thread(dlt_side.run, url, records // PER_PAGE, Path(folder))
+    took = Took(records, seconds, cpu)
+    return Line(what, str(ours), f"dlt {version} {took}", ours.rate / took.rate)
 
 
-async def _read(server: Server, collection: Collection) -> tuple[list[int], float, float]:
-    """The sizes of all messages, seconds, and the server's processor time."""
-    request = pb.ReadArrowRequest(query=pb.RecordQuery(dataset_id=str(collection.dataset_id)))
-    cpu, began = server.program.cpu(), time.perf_counter()
-    async with channels(server.address, 1) as (channel,):
-        call = channel.unary_stream("/weir.v1.CollectionService/ReadArrow")
-        sizes = [
-            len(message) async for message in call(request.SerializeToString(), metadata=server.metadata)
-        ]
-    return sizes, time.perf_counter() - began, server.program.cpu() - cpu
-
-
-async def _read_bytes(address: str, sizes: list[int]) -> float:
-    began = time.perf_counter()
-    async with channels(address, 1) as (channel,):
-        call = channel.unary_stream("/bare/Bytes")
-        assert [len(message) async for message in call(orjson.dumps(sizes))] == sizes
-    return time.perf_counter() - began
+async def _memory(site: Site, ground: Ground, pages: int) -> Line:
+    """In a worker that has done nothing before."""
+    await ground.rest()
+    worker = await ground.worker(SLOTS)
+    with site.bare("source", str(pages), str(PER_PAGE)) as source:
+        url = await _address(source)
+        collected = await web_collection(ground, f"memory-{pages}", url, "/rows", PAGE_NUMBERS)
+        with highest(worker.family_memory) as peak:
+            took = await collect(ground, worker, collected)
+        return Line(
+            f"HTTP, memory of the worker, {took.rows:,} rows",
+            f"peak {megabytes(peak())}",
+            f"after it {megabytes(worker.family_memory())}",
+            goal="at most 300 MB",
+        )

@@ -1,4 +1,4 @@
-"""Tasks that benchmarks run: one that does nothing, one that tells the time."""
+"""Tasks that benchmarks run: one that does nothing, one that tells the time, one that tells how far it is."""
 
 import asyncio
 import random
@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from weir.task import Context, task
 
 STARTED = struct.Struct("!d")
+# Progress that follows sooner may become one event.
+_APART = 0.1
 
 
 class Quiet(BaseModel):
@@ -29,6 +31,13 @@ class Ticks(BaseModel):
     count: int
 
 
+class Telling(BaseModel):
+    """At how many moments progress is told, or nothing."""
+
+    moments: int
+    told: bool
+
+
 @task("bench.noop")
 async def noop(given: Start, ctx: Context) -> Quiet:  # noqa: ARG001
     """Do nothing, and tell when."""
@@ -45,4 +54,14 @@ async def tick(given: Ticks, ctx: Context) -> Quiet:
     for _ in range(given.count):
         ctx.log.info(repr(time.time()))
         await asyncio.sleep(1)
+    return Quiet()
+
+
+@task("bench.progress")
+async def progress(given: Telling, ctx: Context) -> Quiet:
+    """Tell progress, or not, at so many moments."""
+    for number in range(given.moments):
+        if given.told:
+            ctx.progress(number, unit="records", message="12.3 MB, 1 segments, page 45")
+        await asyncio.sleep(_APART)
     return Quiet()

@@ -47,3 +47,8 @@ def median(values: Sequence[float]) -> float:
 def milliseconds(seconds: float) -> str:
     """A duration as text."""
     return f"{seconds * 1000:.2f} ms"
+
+
+def megabytes(size: float) -> str:
+    """Bytes as text."""
+    return f"{size / 1e6:.0f} MB"

@@ -15,7 +15,10 @@ _LINES = {
     "memory": ["memory a watcher, of 10"],
     "calls": ["GetTask, 32 in flight", "SubmitTask, 32 in flight"],
     "drain": ["drain of 20 tasks"],
-    "collect": ["HTTP JSON to Parquet, 2,000 rows", "ReadArrow"],
+    "collect": ["HTTP by page numbers, 2,000 rows", "HTTP by next links", "HTTP, 10 bad among 2,000 rows"],
+    "sql": ["sqlite to Parquet, 4,000 rows", "mariadb to Parquet, 4,000 rows"],
+    "progress": ["run of 2,000 records, first page to first event", "progress of a run, watched"],
+    "read": ["ReadArrow, 2,000 rows", "ReadArrow, first rows", "ReadArrow, one record of 2,000"],
     "lists": ["first page, all projects", "page 99, one project", "creator, rare, one project"],
 }
 

@@ -43,6 +43,13 @@ class Daemon:
         self.process.wait()
 
 
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def start(
     command: Sequence[str | Path],
     log: Path,

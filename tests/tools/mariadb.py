@@ -1,6 +1,7 @@
 """A private MariaDB: found on PATH, else unpacked from the distribution's packages, else a container.
 
-Nothing of the system is touched and no rights are needed: own data folder, own unix socket, no port.
+Nothing of the system is touched and no rights are needed: own data folder, own unix socket, no port unless
+one is asked for.
 """
 
 import os
@@ -16,7 +17,6 @@ _PACKAGES = ("mariadb-server-core", "mariadb-client-core")
 _IMAGE = "docker.io/library/mariadb:11.4"
 _NAMES = "weir\\_%"
 _SETTINGS = (
-    "--skip-networking",
     "--skip-log-bin",
     "--skip-slave-start",
     "--character-set-server=utf8mb4",
@@ -55,9 +55,9 @@ class Build:
 
 
 def start_mariadb(
-    folder: Path, cache: Path, scratch: Path, *, durable: bool = False, tied: bool = True
+    folder: Path, cache: Path, scratch: Path, *, durable: bool = False, tied: bool = True, port: int = 0
 ) -> tuple[Daemon, dict[str, str]]:
-    """A running server in `folder`; its URLs for an administrator and for Weir, and its version.
+    """A running server in `folder`; its URLs for an administrator and for Weir, its version and TCP address.
 
     Only with `durable` is a commit on the disk before it is answered. Tied, it dies with the thread that
     starts it; else it can be killed, and started again in its folder.
@@ -82,6 +82,7 @@ def start_mariadb(
         *places,
         *user,
         *_SETTINGS,
+        *(("--bind-address=127.0.0.1", f"--port={port}") if port else ("--skip-networking",)),
         *(_DURABLE if durable else _FAST),
         f"--socket={socket}",
         f"--pid-file={folder}/pid",
@@ -89,7 +90,8 @@ def start_mariadb(
     ]
     command = [build.server, "--no-defaults", *flags]
     daemon = start(command, folder / "log", socket, build.environment, tied=tied)
-    return daemon, _told(f"unix_socket={socket}", "", build.version())
+    tcp = f"127.0.0.1:{port}" if port else ""
+    return daemon, _told(f"unix_socket={socket}", "", build.version(), tcp)
 
 
 def _on_path() -> Build | None:
@@ -152,9 +154,14 @@ def _container(folder: Path) -> tuple[Daemon, dict[str, str]]:
     )
     address = run([engine, "port", name, "3306/tcp"]).split()[0]
     version = run([engine, "exec", name, "mariadbd", "--version"]).split("Ver ")[1].split("-")[0]
-    return daemon, _told("", address, version)
+    return daemon, _told("", address, version, address)
 
 
-def _told(query: str, address: str, version: str) -> dict[str, str]:
+def _told(query: str, address: str, version: str, tcp: str) -> dict[str, str]:
     urls = {who: f"mysql+asyncmy://{who}@{address}/{{name}}?{query}".rstrip("?") for who in ("root", "weir")}
-    return {"mariadb_admin": urls["root"], "mariadb": urls["weir"], "mariadb_version": f"MariaDB {version}"}
+    return {
+        "mariadb_admin": urls["root"],
+        "mariadb": urls["weir"],
+        "mariadb_version": f"MariaDB {version}",
+        "mariadb_tcp": tcp,
+    }

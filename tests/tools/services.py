@@ -2,10 +2,10 @@
 
     python -m tests.tools.services [--durable]
 
-Prints one line of JSON when they answer: their URLs and versions. With `--durable` MariaDB flushes every
-commit to the disk, for what is measured; else it does not, for tests. Ends, with all that it started and the
-folder, when its standard input is closed, which the kernel does for a pytest that was killed as well. With
-make's guard around, the folder lies in the guard's.
+Prints one line of JSON when they answer: their URLs and versions. With `--durable`, for what is measured,
+MariaDB flushes every commit to the disk and listens on a port as well; else neither, for tests. Ends, with
+all that it started and the folder, when its standard input is closed, which the kernel does for a pytest
+that was killed as well. With make's guard around, the folder lies in the guard's.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.tools.daemons import Missing
+from tests.tools.daemons import Missing, free_port
 from tests.tools.guard import ROOT, clean
 from tests.tools.mariadb import start_mariadb
 from tests.tools.processes import adopt_orphans
@@ -43,7 +43,8 @@ def _start(folder: Path, *, durable: bool) -> dict[str, str]:
         (folder / name).mkdir()
     _, redis = start_redis(folder / "redis")
     scratch = cache / f"partial-{folder.name}"
-    _, mariadb = start_mariadb(folder / "mariadb", cache, scratch, durable=durable)
+    port = free_port() if durable else 0
+    _, mariadb = start_mariadb(folder / "mariadb", cache, scratch, durable=durable, port=port)
     return {"folder": str(folder), **redis, **mariadb}
 
 

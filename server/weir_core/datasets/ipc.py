@@ -1,6 +1,6 @@
 """Chunks as messages of the Arrow IPC stream format, none greater than asked for."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pyarrow.ipc as pa_ipc
@@ -19,12 +19,11 @@ class IpcMessage:
     """Where to go on after it."""
 
 
-async def to_ipc_chunks(reading: Reading, batch_bytes: int) -> AsyncGenerator[IpcMessage]:
-    """The schema first, then one record batch a message, each of at most so many bytes."""
+def to_ipc_messages(reading: Reading, batch_bytes: int) -> Generator[IpcMessage]:
+    """The schema first, then one record batch a message, each of at most so many bytes. Blocks."""
     yield IpcMessage(reading.schema.serialize().to_pybytes(), 0, reading.start)
-    async for chunk in reading.chunks():
-        for message in _messages(chunk, batch_bytes):
-            yield message
+    for chunk in reading.chunks():
+        yield from _messages(chunk, batch_bytes)
 
 
 def _messages(chunk: Chunk, batch_bytes: int) -> Iterator[IpcMessage]:

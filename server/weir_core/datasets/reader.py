@@ -13,7 +13,8 @@ from uuid import UUID
 import orjson
 import pyarrow as pa
 
-from weir_core.datasets.ipc import IpcMessage, to_ipc_chunks
+from weir_core.datasets.ahead import ahead
+from weir_core.datasets.ipc import IpcMessage, to_ipc_messages
 from weir_core.datasets.reading import Chunk, Place, Reading
 from weir_core.errors import InvalidArgument, PageTokenInvalid, PositionExpired
 from weir_core.paging import PageTokens
@@ -114,7 +115,7 @@ class Records:
         if self._is_complete():
             return
         try:
-            async with aclosing(self._reading.chunks(most_rows)) as chunks:
+            async with aclosing(ahead(self._reading.chunks(most_rows))) as chunks:
                 async for chunk in chunks:
                     yield Portion(chunk, given, self.version, self._query, self._marks)
                     given += chunk.rows.num_rows
@@ -125,7 +126,7 @@ class Records:
         """The schema, then the records as Arrow messages of at most so many bytes, each with its token."""
         given = self._start.given
         try:
-            async with aclosing(to_ipc_chunks(self._reading, most_bytes)) as messages:
+            async with aclosing(ahead(to_ipc_messages(self._reading, most_bytes))) as messages:
                 async for message in messages:
                     given += message.rows
                     mark = Mark(self.version, message.end, given)

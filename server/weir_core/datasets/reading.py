@@ -1,14 +1,12 @@
 """Reads records back from segments: only the columns, row groups and rows that are asked for.
 
 A reading goes segment by segment and row group by row group, a bounded number of
-rows at a time, in a thread. Each chunk knows the place in the stored rows after
+rows at a time. Each chunk knows the place in the stored rows after
 which it goes on, so that a reading can be taken up exactly there without
 reading what lies before; a filter changes nothing about that.
 """
 
-import asyncio
-import threading
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -108,26 +106,13 @@ class Reading:
         """Where it begins."""
         return self._query.start
 
-    async def chunks(self, max_rows: int = STEP_ROWS) -> AsyncGenerator[Chunk]:
-        """The records in order, at most so many at a time; while one chunk is used, the next is read."""
-        loop = asyncio.get_running_loop()
-        steps = _Steps(self._steps(max(1, min(max_rows, STEP_ROWS))))
-        coming = loop.run_in_executor(None, steps.next)
-        try:
-            while (chunk := await coming) is not None:
-                coming = loop.run_in_executor(None, steps.next)
-                yield chunk
-        finally:
-            coming.cancel()
-            steps.close()
-
-    def _steps(self, max_rows: int) -> Generator[Chunk]:
-        """The chunks, blocking."""
+    def chunks(self, max_rows: int = STEP_ROWS) -> Generator[Chunk]:
+        """The records in order, at most so many at a time. Blocks: step it in a thread."""
+        max_rows = max(1, min(max_rows, STEP_ROWS))
         left = self._query.limit or None
         for number in range(self._query.start.segment, len(self._query.segments)):
             for part in self._slices(number, max_rows):
-                end = Place(number, part.end)
-                chunk = Chunk(part.rows, number, part.places, end)
+                chunk = Chunk(part.rows, number, part.places, Place(number, part.end))
                 given = chunk if left is None else chunk.head(left)
                 yield given
                 left = None if left is None else left - given.rows.num_rows
@@ -146,29 +131,6 @@ class Reading:
     def _pruned(self, segment: SegmentRef) -> bool:
         """True if the manifest alone tells that no row of the segment passes."""
         return self._where is not None and not self._where.may_match(segment.bounds)
-
-
-class _Steps:
-    """A generator that one thread steps and another may close, whichever state it is in."""
-
-    def __init__(self, chunks: Generator[Chunk]) -> None:
-        self._chunks = chunks
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def next(self) -> Chunk | None:
-        with self._lock:
-            chunk = None if self._closed else next(self._chunks, None)
-            if self._closed:
-                self._chunks.close()
-            return chunk
-
-    def close(self) -> None:
-        """Closes the file; while a step is under way that step does it at its end."""
-        self._closed = True
-        if self._lock.acquire(blocking=False):
-            self._chunks.close()
-            self._lock.release()
 
 
 def _wanted(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:

@@ -209,7 +209,8 @@ class CollectionServicer(collection_service_pb2_grpc.CollectionServiceServicer):
         reading = await self._datasets.open(caller(), convert.record_query(request.query))
         stands_on(reading.project)
         most = request.batch_size or _ROWS
-        async with aclosing(reading.portions(most)) as portions:
+        # A step of reading costs too much for a few rows.
+        async with aclosing(reading.portions(max(most, _ROWS))) as portions:
             async for portion in portions:
                 done = 0
                 for rows in rows_in(portion.records, most):

@@ -5,6 +5,8 @@ are read as text and cast), nulls it lets into columns that allow none, bytes
 that are not UTF-8 into text, and what a float32 can't hold it makes infinite. All these are misfits here.
 """
 
+import re
+from collections.abc import Sequence
 from typing import cast
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 _LIST = "r"
+_ROW = re.compile(r" in row (\d+)$")
 
 
 class Misfit(Exception):
@@ -36,23 +39,39 @@ def read_columns(records: bytes, schema: pa.Schema, *, refuse_unknown: bool) -> 
     return rows
 
 
-def _parsed(records: bytes, schema: pa.Schema, *, refuse_unknown: bool) -> pa.StructArray:
-    body = b"".join((b'{"', _LIST.encode(), b'":', records, b"}"))
-    wire = pa.schema([(_LIST, pa.list_(_wire(pa.struct(list(schema)))))])
+def misfit_among(records: Sequence[bytes], schema: pa.Schema) -> int | None:
+    """The place of the first that is not of the columns' kinds, a hint; None where the parser tells none."""
+    # Each in a list of its own: records that are no objects would crash the parser at the top.
     try:
-        table = pj.read_json(
-            pa.BufferReader(body),
-            # One block: a record may not lie across two.
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 16),
-            parse_options=pj.ParseOptions(
-                explicit_schema=wire,
-                newlines_in_values=True,
-                unexpected_field_behavior="error" if refuse_unknown else "ignore",
-            ),
-        )
+        _read_lists([b"[" + record + b"]" for record in records], schema, refuse_unknown=False)
+    except pa.ArrowException as error:
+        found = _ROW.search(str(error))
+        return int(found[1]) if found and int(found[1]) < len(records) else None
+    return None
+
+
+def _parsed(records: bytes, schema: pa.Schema, *, refuse_unknown: bool) -> pa.StructArray:
+    try:
+        table = _read_lists([records], schema, refuse_unknown=refuse_unknown)
     except pa.ArrowException as error:
         raise (UnknownField if "unexpected field" in str(error) else Misfit)(str(error)) from None
     return cast("pa.StructArray", table.column(_LIST).chunk(0).flatten())
+
+
+def _read_lists(lists: Sequence[bytes], schema: pa.Schema, *, refuse_unknown: bool) -> pa.Table:
+    """A row for each list of records."""
+    body = b"\n".join(b"".join((b'{"', _LIST.encode(), b'":', each, b"}")) for each in lists)
+    wire = pa.schema([(_LIST, pa.list_(_wire(pa.struct(list(schema)))))])
+    return pj.read_json(
+        pa.BufferReader(body),
+        # One block: a record may not lie across two.
+        read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 16),
+        parse_options=pj.ParseOptions(
+            explicit_schema=wire,
+            newlines_in_values=True,
+            unexpected_field_behavior="error" if refuse_unknown else "ignore",
+        ),
+    )
 
 
 def _wire(kind: pa.DataType) -> pa.DataType:

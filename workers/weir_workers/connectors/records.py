@@ -1,9 +1,10 @@
 """Turns a page of records into columns, in two tiers.
 
 The page as a whole goes through `pyarrow.json`, which makes no Python object
-and lets go of the GIL. A page that does not fit is halved until what does not
-fit is alone; only there are records read one by one, and only those that fail
-then are rejected. All here is pure and blocks: call it from a thread.
+and lets go of the GIL. A page that does not fit is parted where the parser stops,
+and halved where it does not say, until what does not fit is alone; only there are
+records read one by one, and only those that fail then are rejected. All here is
+pure and blocks: call it from a thread.
 """
 
 import itertools
@@ -15,13 +16,15 @@ import msgspec
 import pyarrow as pa
 
 from weir_core.datasets.commits import Reject
-from weir_workers.connectors.columns import Misfit, UnknownField, read_columns
+from weir_workers.connectors.columns import Misfit, UnknownField, misfit_among, read_columns
 from weir_workers.connectors.envelope import Envelope, documents, slices
 from weir_workers.connectors.infer import grown_schema, infer_schema, unknown_fields
 from weir_workers.connectors.strict import Unfit, read_record
 
 # Below this many records one by one is cheaper than another halving.
-_FEW = 16
+_FEW = 4
+# The parser is asked so often a page which record it stops at; where many do not fit, halving finds them.
+_MOST_HINTS = 32
 _LOOK_EVERY = 16
 _FIRST_LOOKS = 3
 # A page is parsed anew as long as its columns grow, and no more often.
@@ -130,9 +133,7 @@ def _one_by_one(envelope: Envelope, schema: pa.Schema, number: int, unknown: fro
     batches: list[pa.RecordBatch] = []
     rejects: list[Reject] = []
     for first, run, proper in _runs(raws, strict=envelope.strict):
-        for part in (
-            _bisected(run, first, schema, number) if proper else _strictly(run, first, schema, number)
-        ):
+        for part in _hinted(run, first, schema, number) if proper else _strictly(run, first, schema, number):
             if isinstance(part, Reject):
                 rejects.append(part)
             else:
@@ -158,6 +159,20 @@ def _proper(raw: bytes) -> bool:
     return True
 
 
+def _hinted(
+    raws: Sequence[bytes], first: int, schema: pa.Schema, number: int
+) -> Iterator[pa.RecordBatch | Reject]:
+    """What lies before a record that the parser stops at is as good as sure to fit."""
+    for _ in range(_MOST_HINTS):
+        at = misfit_among(raws, schema)
+        if at is None:
+            break
+        yield from _bisected(raws[:at], first, schema, number)
+        yield from _strictly(raws[at : at + 1], first + at, schema, number)
+        raws, first = raws[at + 1 :], first + at + 1
+    yield from _bisected(raws, first, schema, number)
+
+
 def _bisected(
     raws: Sequence[bytes], first: int, schema: pa.Schema, number: int
 ) -> Iterator[pa.RecordBatch | Reject]:
@@ -181,7 +196,8 @@ def _strictly(
             rows.append(read_record(raw, schema))
         except Unfit as unfit:
             yield Reject.of(raw, unfit.reason, column=unfit.column, page=number, position=at)
-    yield pa.RecordBatch.from_pylist(rows, schema)
+    if rows:
+        yield pa.RecordBatch.from_pylist(rows, schema)
 
 
 def _shapeless(envelope: Envelope, number: int) -> Page:
