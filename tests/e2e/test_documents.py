@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from aiohttp import web
 
 import weir
 from tests.e2e.test_submit_to_watch import PASSWORD, free_port
-from tests.fixtures.workers import SECONDS, Fleet
+from tests.fixtures.http_source import Asked, HttpSource
+from tests.fixtures.workers import ROOT, SECONDS, WEIR, Fleet
 from tests.structure.documents import documents
 
 PROGRAMS = {name: code for document in documents() for name, code in document.program_files.items()}
@@ -31,14 +33,16 @@ class Reader:
     address: str
     web: str
 
-    async def run(self, *command: str) -> str:
+    async def run(self, *command: str | Path, **variables: str) -> str:
         """What a command prints."""
         process = await asyncio.create_subprocess_exec(
             *command,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=self.folder,
-            env=os.environ | {"WEIR_PASSWORD": PASSWORD},
+            env=os.environ
+            | {"WEIR_PASSWORD": PASSWORD, "XDG_CONFIG_HOME": str(self.folder / "config")}
+            | variables,
         )
         async with asyncio.timeout(2 * SECONDS):
             said, _ = await process.communicate()
@@ -54,6 +58,10 @@ class Reader:
             code = code.replace(old, new)
         (self.folder / name).write_text(code.replace("http://127.0.0.1:8000", self.web))
         return (await self.run(sys.executable, name)).splitlines()
+
+    async def command(self, line: str) -> str:
+        """What a `weir` command of a document prints."""
+        return await self.run(WEIR, *shlex.split(line)[1:])
 
     async def worker(self, packs: str, kind: str) -> None:
         """Start a worker with the folder's modules, and wait until it serves a type."""
@@ -103,7 +111,8 @@ async def reader(fleet: Fleet, site: str, tmp_path: Path) -> Reader:
 
 
 def test_these_are_all_the_programs():
-    assert set(PROGRAMS) == {"first.py", "queues.py", "collect.py", "look.py", "words.py", "test_words.py"}
+    sdk = {"first.py", "queues.py", "collect.py", "look.py"}
+    assert set(PROGRAMS) == sdk | {"words.py", "test_words.py", "oai_weir.py", "test_oai_weir.py"}
 
 
 @on_one_database
@@ -154,3 +163,76 @@ async def test_the_pack(reader: Reader):
         late.write_text("at last")
         assert (await waiting.result(SECONDS))["lines"] == 1
         assert (await waiting.get()).attempt > 1
+
+
+ADDED = next(document for document in documents() if str(document) == "docs/add-a-connector.md")
+RECORD = (
+    "<record><header><identifier>oai:{0}</identifier><datestamp>2026-01-01T00:00:{0:02}Z</datestamp></header>"
+    '<metadata><dc xmlns="http://purl.org/dc/elements/1.1/"><title>Book {0}</title></dc></metadata></record>'
+)
+
+
+@dataclass
+class Archive:
+    """Thirty records, ten a page; the last page does not come until it may."""
+
+    asked: list[str] = field(default_factory=list[str])
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def answer(self, asked: Asked) -> web.Response:
+        body = "<Identify/>"
+        if asked.query["verb"] == "ListRecords":
+            token = asked.query.get("resumptionToken", "")
+            self.asked.append(token)
+            if token == "20":
+                await self.may_end.wait()
+            begin = int(token or 0)
+            records = "".join(RECORD.format(number) for number in range(begin, begin + 10))
+            following = "" if token == "20" else str(begin + 10)
+            body = f"<ListRecords>{records}<resumptionToken>{following}</resumptionToken></ListRecords>"
+        return web.Response(text=f'<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/">{body}</OAI-PMH>')
+
+
+@on_one_database
+async def test_a_connector_of_a_package_outside(reader: Reader, http_source: HttpSource):
+    package, site = reader.folder / "oai-weir", reader.folder / "site"
+    package.mkdir()
+    [project] = [code for kind, code in ADDED.fences if kind == "toml"]
+    for name, code in {**ADDED.program_files, "pyproject.toml": project}.items():
+        (package / name).write_text(code)
+    install = ["pip", "install", "-q", "--offline", "--no-deps", "--no-build-isolation"]
+    to = ["--python", sys.executable, "--target", site, package]
+    await reader.run(Path(sys.executable).with_name("uv"), *install, *to)
+    tests = "-m", "pytest", "-q", "-p", "no:cacheprovider", package
+    assert "4 passed" in await reader.run(sys.executable, *tests, PYTHONPATH=str(site))
+
+    worker = {"PYTHONPATH": f"{ROOT}:{site}", "WEIR_SEGMENT_ROWS": "10"}
+    killed = await reader.fleet.worker("builtin", **worker)
+    await reader.run(WEIR, "login", "--address", reader.address, "--user", "admin")
+    archive = Archive()
+    http_source.apis["/oai2"] = archive.answer
+    listed, connect, check, create, preview, run = (
+        line.replace("https://export.arxiv.org", http_source.url)
+        for line in ADDED.shell_lines()
+        if line.startswith("weir ")
+    )
+    assert "by OAI-PMH" in await reader.command(listed)
+    await reader.command(f"{connect} --allow-private")
+    assert "works" in await reader.command(check)
+    await reader.command(create)
+    assert (await reader.command(preview)).count('"Book ') == 5
+
+    running = asyncio.create_task(reader.command(run))
+    async with asyncio.timeout(SECONDS):
+        while "20" not in archive.asked:
+            await asyncio.sleep(0.05)
+    killed.kill()
+    archive.may_end.set()
+    await reader.fleet.worker("builtin", **worker)
+    assert "goes on after segment" in await running
+    # The preview asked for the first page, the run for it and two more, the attempt after it for none.
+    assert archive.asked.count("") == 2
+    async with reader.client() as client:
+        [dataset] = [each async for each in client.collections.list_datasets()]
+        rows = [row async for row in client.collections.read_records(dataset.id)]
+    assert sorted(row["identifier"] for row in rows) == sorted(f"oai:{number}" for number in range(30))

@@ -21,6 +21,7 @@ from weir_core.tasks.states import Priority
 from weir_workers import __version__
 from weir_workers.child import ChildGone
 from weir_workers.connectors.declaration import declarations
+from weir_workers.connectors.registry import ConnectorBroken
 from weir_workers.crew import Crew, start_all
 from weir_workers.lease import Lease
 from weir_workers.supervisor import Supervisor
@@ -123,7 +124,7 @@ async def _register(settings: Settings, runtime: Runtime, worker_id: Any, types:
     try:
         await runtime.collecting.connections.register_connectors(declarations())
         await runtime.fleet.register(worker_id, values, types)
-    except SchemaChanged as error:
+    except (ConnectorBroken, SchemaChanged) as error:
         raise SystemExit(f"weir worker: {error}") from None
 
 

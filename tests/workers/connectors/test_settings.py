@@ -1,3 +1,5 @@
+import sys
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -9,6 +11,7 @@ from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.http import HttpConnector
 from weir_workers.connectors.http_collection import HttpCollection
 from weir_workers.connectors.registry import (
+    ConnectorBroken,
     ConnectorUnknown,
     collection_schema,
     connection_schema,
@@ -22,6 +25,26 @@ BASE: dict[str, Any] = {"base_url": "https://api.example.com"}
 OAUTH: dict[str, Any] = {**BASE, "token_url": "https://login.example.com/token", "client_id": "me"}
 POST: dict[str, Any] = {"method": "POST", "send_in": "body"}
 WINDOW: dict[str, Any] = {"kind": "time_window", "start": "2024-01-01"}
+
+
+HALF = """
+from weir_workers.connector import Connector
+class Odd(Connector):
+    name, description, version, modes = "even", "Odd", "1", {"SOMETIMES"}
+    async def check(self, source): ...
+    async def read(self, source, wanted, partition, position=None): ...
+"""
+
+
+def bring(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
+    """Install a package that brings a connector under a name."""
+    about = folder / "odd-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[weir.connectors]\n{name} = odd:Odd\n")
+    (folder / "odd.py").write_text(code)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "odd", raising=False)
 
 
 def _nested(depth: int) -> dict[str, Any]:
@@ -41,6 +64,32 @@ class TestRegistry:
     def test_unknown_one_names_those_there_are(self) -> None:
         with pytest.raises(ConnectorUnknown, match=r"'ftp'; installed are .*http"):
             connector("ftp")
+
+    @pytest.mark.parametrize(
+        "code,fault",
+        [
+            ("import nowhere", "of odd 1.0, odd:Odd: can't be loaded: ModuleNotFoundError"),
+            ("class Odd: ...", "is no subclass of weir_workers.connector.Connector"),
+            (
+                "from weir_workers.connector import Connector\nclass Odd(Connector): ...",
+                "abstract methods? check",
+            ),
+            (HALF, "its `name` must be 'odd'.*its `connection_settings` must be.*`modes`.*`read`"),
+        ],
+    )
+    def test_one_that_can_not_be_used_is_told_with_its_package(
+        self, code: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bring(tmp_path, monkeypatch, "odd", code)
+        with pytest.raises(ConnectorBroken, match=f"(?s){fault}"):
+            installed()
+
+    def test_one_that_two_packages_bring_is_used_from_neither(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bring(tmp_path, monkeypatch, "http", "")
+        with pytest.raises(ConnectorBroken, match=r"'http': .*odd 1.0.*; uninstall all but one"):
+            connector("http")
 
 
 class TestSchemas:

@@ -12,15 +12,20 @@ position to `read` again and gets exactly the rest.
     Drift       fields of the source that the schema does not have, told once each
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import pyarrow as pa
 from pydantic import BaseModel
 
 from weir_core.datasets.commits import Counts, Position, Reject
 from weir_core.datasets.cursors import CursorValue
+from weir_workers.connectors.cursor_range import CursorRange, OutOfRange
+from weir_workers.connectors.errors import SourceError
+from weir_workers.connectors.rereading import Reread, reread_json
+from weir_workers.connectors.settings import Model, parsed_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,10 @@ class Source:
     settings: Mapping[str, Any]
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     allow_private: bool = False
+
+    def parsed(self, model: type[Model]) -> Model:
+        """Settings and secrets by `connection_settings`; SourceError where they do not fit."""
+        return parsed_settings(model, {**self.settings, **self.secrets}, "the connection's settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,23 @@ class Wanted:
     """Read only what lies before it; None reads to the end. SourceError where the source can't."""
     limit: int = 0
     """So many records will do, and then the iterator is closed: ask for no more than these need. 0: all."""
+
+    def parsed(self, model: type[Model]) -> Model:
+        """The settings by the connector's `collection_settings`; SourceError where they do not fit."""
+        return parsed_settings(model, self.settings, "the collection's settings")
+
+    def inside(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows that lie after `cursor` and before `until`; what a source brings besides is left out.
+
+        Rows without a value in the cursor field stay. SourceError where there is no such column.
+        """
+        span = CursorRange(
+            self.cursor_field, self.cursor, self.until, keep_equal=self.inclusive, drop_below=True
+        )
+        try:
+            return span.inside(rows)
+        except OutOfRange as error:
+            raise SourceError("INVALID_INPUT", str(error), code="cursor") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,42 +141,40 @@ class Said:
 Item: TypeAlias = Batch | Checkpoint | Reject | Drift | Said
 
 
-@dataclass(frozen=True, slots=True)
-class Reread:
-    """Rejected records, read once more."""
+class Connector(ABC):
+    """Reads one kind of source. Holds no state of a run: one object serves many.
 
-    rows: pa.RecordBatch
-    """Those that fit now."""
-    misfits: Mapping[int, str]
-    """Why the others still don't, by their place among all."""
-
-
-class Connector(Protocol):
-    """Reads one kind of source. Holds no state of a run: one object serves many."""
+    A connector is a subclass. The one that lists no streams, reads its source in one part and rejects
+    records as JSON has `check` and `read` to write.
+    """
 
     name: ClassVar[str]
+    """As its entry point has it; connections name it."""
     description: ClassVar[str]
+    """One sentence on what it reads."""
     version: ClassVar[str]
     modes: ClassVar[frozenset[str]]
     """Names of SyncMode that it can serve."""
     connection_settings: ClassVar[type[BaseModel]]
     """Settings and, marked `writeOnly`, secrets of a connection."""
     collection_settings: ClassVar[type[BaseModel]]
-    has_streams: ClassVar[bool]
+    has_streams: ClassVar[bool] = False
     """True: a collection names one of the streams that `discover` lists."""
 
+    @abstractmethod
     async def check(self, source: Source) -> None:
         """Tries the connection; SourceError says what is wrong."""
         ...
 
     async def discover(self, source: Source) -> Sequence[SourceStream]:
         """What can be read over the connection, by name; nothing where `has_streams` is False."""
-        ...
+        return ()
 
     async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:
-        """Cuts what is wanted into parts."""
-        ...
+        """Cuts what is wanted into parts; one unless the connector says otherwise."""
+        return [Partition()]
 
+    @abstractmethod
     def read(
         self, source: Source, wanted: Wanted, partition: Partition, position: Position | None = None
     ) -> AsyncGenerator[Item]:
@@ -159,4 +183,4 @@ class Connector(Protocol):
 
     def reread(self, wanted: Wanted, raws: Sequence[bytes]) -> Reread:
         """Reads rejected records as they came, by the rules of today; blocking, without the source."""
-        ...
+        return reread_json(raws, wanted.schema or pa.schema([]))

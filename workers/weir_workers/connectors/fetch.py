@@ -95,11 +95,18 @@ class Fetcher:
         self._clock = clock
         self._max_body = max_body
         self._requests = self._bytes = 0
+        self._told = Counts()
 
     @property
     def counts(self) -> Counts:
         """What was asked and got so far, tries that failed included."""
         return Counts(0, self._bytes, self._requests)
+
+    def counted(self, records: int) -> Counts:
+        """What it took since the last call, with so many records: the counts of the next item."""
+        now = self.counts
+        since, self._told = now - self._told, now
+        return since + Counts(records=records)
 
     def check_trusted(self, url: URL) -> None:
         """Refuses a next link that leaves the connection's hosts."""

@@ -24,12 +24,11 @@ from weir_workers.connectors.addresses import check_literal, may_dial, refused
 from weir_workers.connectors.contract import (
     Batch,
     Checkpoint,
+    Connector,
     Drift,
     Item,
     Partition,
-    Reread,
     Source,
-    SourceStream,
     Wanted,
 )
 from weir_workers.connectors.errors import SourceError
@@ -45,8 +44,7 @@ from weir_workers.connectors.files_formats import (
 from weir_workers.connectors.files_http import http_place
 from weir_workers.connectors.files_places import Found, Place, local_place, s3_host, s3_place
 from weir_workers.connectors.files_settings import FilesCollection, FilesConnection
-from weir_workers.connectors.rereading import reread_json
-from weir_workers.connectors.settings import parsed_settings
+from weir_workers.connectors.rereading import Reread, reread_json
 
 FILE, TIME = "_file", "_file_time"
 """Columns that are added where they are wanted: a file's path, and when it was changed last."""
@@ -72,7 +70,7 @@ class _Since:
         return new and (self.until is None or time < self.until)
 
 
-class FilesConnector:
+class FilesConnector(Connector):
     """Reads files."""
 
     name: ClassVar[str] = "files"
@@ -81,26 +79,17 @@ class FilesConnector:
     modes: ClassVar[frozenset[str]] = frozenset({"FULL", "APPEND", "INCREMENTAL", "MERGE"})
     connection_settings: ClassVar[type[BaseModel]] = FilesConnection
     collection_settings: ClassVar[type[BaseModel]] = FilesCollection
-    has_streams: ClassVar[bool] = False
 
     def __init__(self, block: int = BLOCK) -> None:
         self._block = block
 
     async def check(self, source: Source) -> None:
         """Looks into the folder; of a web server only the address is checked."""
-        connection = _connection(source)
+        connection = source.parsed(FilesConnection)
         async with _opened(connection, source) as place:
             if not connection.url.startswith("http"):
                 async with _in_time():
                     await asyncio.to_thread(place.listed, ["*"])
-
-    async def discover(self, source: Source) -> Sequence[SourceStream]:
-        """Nothing: what belongs together is said by a pattern."""
-        return ()
-
-    async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:
-        """One: its files follow each other."""
-        return [Partition()]
 
     async def read(
         self, source: Source, wanted: Wanted, partition: Partition, position: Position | None = None
@@ -108,8 +97,8 @@ class FilesConnector:
         """Reads files from a position on; see `Connector.read`."""
         if position is not None and position.get("done"):
             return
-        connection = _connection(source)
-        settings = parsed_settings(FilesCollection, wanted.settings, "the collection's settings")
+        connection = source.parsed(FilesConnection)
+        settings = wanted.parsed(FilesCollection)
         async with _opened(connection, source) as place:
             items = _Reading(place, settings, wanted, position or {}, self._block).items()
             pool = ThreadPoolExecutor(1, thread_name_prefix="weir-files")
@@ -128,7 +117,7 @@ class FilesConnector:
 
     def reread(self, wanted: Wanted, raws: Sequence[bytes]) -> Reread:
         """Reads rejected records by the columns of today; a line of CSV says nothing without its file."""
-        settings = parsed_settings(FilesCollection, wanted.settings, "the collection's settings")
+        settings = wanted.parsed(FilesCollection)
         found = reread_json(raws, settings.declared_schema() or wanted.schema or pa.schema([]))
         lines = {place: _A_LINE for place in found.misfits if not raws[place].lstrip().startswith(b"{")}
         return Reread(found.rows, {**found.misfits, **lines})
@@ -279,7 +268,7 @@ async def _in_time() -> AsyncGenerator[None]:
 async def _opened(connection: FilesConnection, source: Source) -> AsyncGenerator[Place]:
     await _check_address(connection, source)
     if connection.url.startswith("http"):
-        async with http_place(connection, allow_private=source.allow_private) as place:
+        async with http_place(connection, source) as place:
             yield place
     else:
         yield await asyncio.to_thread(_place, connection)
@@ -309,12 +298,6 @@ async def _check_address(connection: FilesConnection, source: Source) -> None:
     ]
     if bad:
         raise refused(host, bad[0])
-
-
-def _connection(source: Source) -> FilesConnection:
-    return parsed_settings(
-        FilesConnection, {**source.settings, **source.secrets}, "the connection's settings"
-    )
 
 
 def _invalid(message: str) -> SourceError:

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Final, cast
@@ -11,20 +10,18 @@ from typing import BinaryIO, Final, cast
 from yarl import URL
 
 from weir_core.datasets.commits import Counts
-from weir_workers import __version__
-from weir_workers.connectors.budget import Budget
-from weir_workers.connectors.clock import REAL
+from weir_workers.connectors.contract import Source
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.fetch import Fetcher
+from weir_workers.connectors.fetching import open_fetcher
 from weir_workers.connectors.files_patterns import is_wild
 from weir_workers.connectors.files_places import Found, Place
 from weir_workers.connectors.files_settings import FilesConnection
-from weir_workers.connectors.http_auth import Credentials, Fixed
-from weir_workers.connectors.links import Trust
-from weir_workers.connectors.session import open_session
 
 MAX_FILE: Final = 4 * 1024**3
 """Bytes of one file of a web server at most, as they come."""
+# Of one web server, over all runs of a process; each run fetches one after the other.
+_AT_ONCE: Final = 4
 _IN_MEMORY: Final = 8 * 1024**2
 _BLOCK: Final = 1024**2
 
@@ -78,23 +75,11 @@ def _digest(file: BinaryIO) -> str:
 
 
 @asynccontextmanager
-async def http_place(connection: FilesConnection, *, allow_private: bool) -> AsyncGenerator[Place]:
+async def http_place(connection: FilesConnection, source: Source) -> AsyncGenerator[Place]:
     """A web server, for as long as its session is open."""
-    base = URL(connection.url)
     token = connection.token.get_secret_value() if connection.token else ""
-    budget = Budget(REAL)
-    budget.allow(1, 0)
-    with ThreadPoolExecutor(1, thread_name_prefix="weir-fetch") as pool:
-        async with open_session(
-            allow_private=allow_private, connections=1, user_agent=f"weir/{__version__}"
-        ) as session:
-            fetcher = Fetcher(
-                session,
-                Trust(base, frozenset()),
-                Fixed(Credentials({"Authorization": f"Bearer {token}"} if token else {})),
-                timeout=connection.timeout_seconds,
-                allow_private=allow_private,
-                decoders=pool,
-                budget=budget,
-            )
-            yield HttpPlace(fetcher, base, asyncio.get_running_loop())
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with open_fetcher(
+        source, connection.url, headers=headers, at_once=_AT_ONCE, timeout=connection.timeout_seconds
+    ) as fetcher:
+        yield HttpPlace(fetcher, URL(connection.url), asyncio.get_running_loop())

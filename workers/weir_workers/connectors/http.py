@@ -22,7 +22,7 @@ from weir_workers import __version__
 from weir_workers.connectors.budget import Budget
 from weir_workers.connectors.clock import REAL, Clock
 from weir_workers.connectors.column_settings import declared_schema
-from weir_workers.connectors.contract import Item, Partition, Reread, Source, SourceStream, Wanted
+from weir_workers.connectors.contract import Connector, Item, Partition, Source, Wanted
 from weir_workers.connectors.envelope import WrongShape, split
 from weir_workers.connectors.errors import BodyCut, SourceError
 from weir_workers.connectors.failures import broken
@@ -35,10 +35,9 @@ from weir_workers.connectors.http_reading import HttpReading
 from weir_workers.connectors.http_request import question
 from weir_workers.connectors.http_token import fetch_token
 from weir_workers.connectors.links import Trust
-from weir_workers.connectors.rereading import reread_json
+from weir_workers.connectors.rereading import Reread, reread_json
 from weir_workers.connectors.retry import RetryPolicy
 from weir_workers.connectors.session import open_session
-from weir_workers.connectors.settings import parsed_settings
 from weir_workers.connectors.shared import shared
 
 _PARSERS = 2
@@ -49,7 +48,7 @@ _ACCEPT = {
 }
 
 
-class HttpConnector:
+class HttpConnector(Connector):
     """Reads JSON records from a REST API."""
 
     name: ClassVar[str] = "http"
@@ -60,7 +59,6 @@ class HttpConnector:
     modes: ClassVar[frozenset[str]] = frozenset({"FULL", "APPEND", "INCREMENTAL", "MERGE"})
     connection_settings: ClassVar[type[BaseModel]] = HttpConnection
     collection_settings: ClassVar[type[BaseModel]] = HttpCollection
-    has_streams: ClassVar[bool] = False
 
     def __init__(
         self, policy: RetryPolicy | None = None, clock: Clock = REAL, max_body: int = MAX_BODY
@@ -71,7 +69,7 @@ class HttpConnector:
 
     async def check(self, source: Source) -> None:
         """Asks once, as `check_path` says."""
-        connection = _connection(source)
+        connection = source.parsed(HttpConnection)
         brief = connection.model_copy(
             update={"timeout_seconds": min(_CHECK_SECONDS, connection.timeout_seconds)}
         )
@@ -88,21 +86,13 @@ class HttpConnector:
                 if connection.check_path or refused:
                     raise
 
-    async def discover(self, source: Source) -> Sequence[SourceStream]:
-        """Nothing: an API does not say what it has."""
-        return ()
-
-    async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:
-        """One: pages follow each other."""
-        return [Partition()]
-
     async def read(
         self, source: Source, wanted: Wanted, partition: Partition, position: Position | None = None
     ) -> AsyncGenerator[Item]:
         """Reads pages from a position on; see `Connector.read`."""
         if position is not None and position.get("done"):
             return
-        connection, collection = _connection(source), _collection(wanted)
+        connection, collection = source.parsed(HttpConnection), _collection(wanted)
         accept = _ACCEPT[collection.format]
         async with self._fetcher(connection, source, self._policy, _in_flight(collection), accept) as opened:
             reading = HttpReading(
@@ -197,12 +187,8 @@ def _in_flight(collection: HttpCollection) -> int:
     return max(getattr(rules, "in_flight", 2) for rules in (collection.pagination, collection.inner))
 
 
-def _connection(source: Source) -> HttpConnection:
-    return parsed_settings(HttpConnection, {**source.settings, **source.secrets}, "the connection's settings")
-
-
 def _collection(wanted: Wanted) -> HttpCollection:
-    collection = parsed_settings(HttpCollection, wanted.settings, "the collection's settings")
+    collection = wanted.parsed(HttpCollection)
     if isinstance(collection.pagination, TimeWindows):
         return collection
     if wanted.cursor_field and not collection.cursor_param:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from yarl import URL
 
-from weir_core.datasets.commits import Counts, Position
+from weir_core.datasets.commits import Position
 from weir_core.datasets.cursors import CursorValue
 from weir_workers.connectors.column_settings import declared_schema
 from weir_workers.connectors.contract import Batch, Checkpoint, Drift, Item, Wanted
@@ -59,7 +59,6 @@ class HttpReading:
         self._walk = Walk(loader, collection.pagination, self._since, wanted.until, wanted.limit)
         self._url: URL = asked.url
         self._seen: int = position.get("seen", 0)
-        self._told: Counts = fetcher.counts
         self._known: set[str] = set()
 
     async def items(self) -> AsyncGenerator[Item]:
@@ -74,7 +73,7 @@ class HttpReading:
                         yield item
         except SamePageAgain:
             raise wrong(self._url, "the next link or cursor leads to a page that was read before") from None
-        yield Checkpoint({"done": True}, self._counts(0))
+        yield Checkpoint({"done": True}, self._fetcher.counted(0))
 
     def _check(self, turn: Turn, before: bytes) -> None:
         most = self._collection.max_pages
@@ -89,7 +88,7 @@ class HttpReading:
     def _items_of(self, turn: Turn) -> list[Item]:
         page, records = turn.page, turn.page.records if turn.page is not None else 0
         self._seen += records
-        position, counts = self._after(turn), self._counts(records)
+        position, counts = self._after(turn), self._fetcher.counted(records)
         if page is None:
             return [Checkpoint(position, counts)]
         new = tuple(sorted(page.unknown - self._known))
@@ -107,12 +106,6 @@ class HttpReading:
         # Where there was no cursor, a resumed run must not take the one that has come since.
         since = {"since": self._since} if self._wanted.cursor_field else {}
         return {"page": turn.ordinal + 1, "seen": self._seen, **turn.after, **since}
-
-    def _counts(self, records: int) -> Counts:
-        """What was done since the item before."""
-        now = self._fetcher.counts
-        since, self._told = now - self._told, now
-        return since + Counts(records=records)
 
 
 def _question(

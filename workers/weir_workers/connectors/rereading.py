@@ -1,11 +1,21 @@
 """Rejected records that are JSON, read once more."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
-from weir_workers.connectors.contract import Reread
 from weir_workers.connectors.strict import Unfit, read_record
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """Rejected records, read once more."""
+
+    rows: pa.RecordBatch
+    """Those that fit now."""
+    misfits: Mapping[int, str]
+    """Why the others still don't, by their place among all."""
 
 
 def reread_json(raws: Sequence[bytes], schema: pa.Schema) -> Reread:

@@ -23,10 +23,10 @@ from weir_workers.connectors import singer_messages as messages
 from weir_workers.connectors.contract import (
     Batch,
     Checkpoint,
+    Connector,
     Drift,
     Item,
     Partition,
-    Reread,
     Said,
     Source,
     SourceStream,
@@ -36,7 +36,7 @@ from weir_workers.connectors.envelope import Envelope
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.infer import TooManyColumns
 from weir_workers.connectors.records import Page, PageParser
-from weir_workers.connectors.rereading import reread_json
+from weir_workers.connectors.rereading import Reread, reread_json
 from weir_workers.connectors.settings import parsed_settings
 from weir_workers.connectors.singer_state import LARGEST, Covering, NotTheSame, Portion
 from weir_workers.connectors.tap_environment import program_of
@@ -50,7 +50,7 @@ _MIB: Final = 1024 * 1024
 _PAGE: Final = 4 * 1024 * 1024
 
 
-class SingerConnector:
+class SingerConnector(Connector):
     """Reads streams of a tap."""
 
     name: ClassVar[str] = "singer"
@@ -77,10 +77,6 @@ class SingerConnector:
             catalog, _ = await _catalog(connection, program)
         return [_stream(entry) for entry in messages.streams_of(catalog)]
 
-    async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:
-        """One: a tap has one STATE."""
-        return [Partition()]
-
     async def read(
         self, source: Source, wanted: Wanted, partition: Partition, position: Position | None = None
     ) -> AsyncGenerator[Item]:
@@ -88,7 +84,7 @@ class SingerConnector:
         if position is not None and position.get("done"):
             return
         connection = _connection(source)
-        settings = parsed_settings(TapCollection, wanted.settings, "the collection's settings")
+        settings = wanted.parsed(TapCollection)
         _check_wanted(wanted)
         async with program_of(connection) as program:
             reading = _Reading(connection, program, settings, wanted, position or {})
@@ -98,7 +94,7 @@ class SingerConnector:
 
     def reread(self, wanted: Wanted, raws: Sequence[bytes]) -> Reread:
         """Reads rejected records by the columns of today."""
-        settings = parsed_settings(TapCollection, wanted.settings, "the collection's settings")
+        settings = wanted.parsed(TapCollection)
         return reread_json(raws, settings.declared_schema() or wanted.schema or pa.schema([]))
 
 

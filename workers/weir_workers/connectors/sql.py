@@ -24,18 +24,17 @@ from weir_workers.connectors.addresses import check_literal, may_dial, refused
 from weir_workers.connectors.contract import (
     Batch,
     Checkpoint,
+    Connector,
     Drift,
     Item,
     Partition,
-    Reread,
     Source,
     SourceStream,
     Wanted,
 )
 from weir_workers.connectors.errors import SourceError
-from weir_workers.connectors.rereading import reread_json
+from weir_workers.connectors.rereading import Reread, reread_json
 from weir_workers.connectors.roots import inside_roots
-from weir_workers.connectors.settings import parsed_settings
 from weir_workers.connectors.sql_place import Place
 from weir_workers.connectors.sql_process import ChildBroke, frames_of
 from weir_workers.connectors.sql_settings import SqlCollection, SqlConnection
@@ -43,7 +42,7 @@ from weir_workers.connectors.sql_settings import SqlCollection, SqlConnection
 _CHECK_SECONDS: Final = 10.0
 
 
-class SqlConnector:
+class SqlConnector(Connector):
     """Reads tables of a database."""
 
     name: ClassVar[str] = "sql"
@@ -73,10 +72,6 @@ class SqlConnector:
                 streams.append(SourceStream(name, columns, tuple(cursors), tuple(key), estimate))
         return streams
 
-    async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:
-        """One: its rows are read in the order of their key, a range at a time."""
-        return [Partition()]
-
     async def read(
         self, source: Source, wanted: Wanted, partition: Partition, position: Position | None = None
     ) -> AsyncGenerator[Item]:
@@ -101,7 +96,7 @@ class SqlConnector:
 
     def reread(self, wanted: Wanted, raws: Sequence[bytes]) -> Reread:
         """Reads rejected rows, which are kept as JSON, by the columns of today."""
-        settings = parsed_settings(SqlCollection, wanted.settings, "the collection's settings")
+        settings = wanted.parsed(SqlCollection)
         return reread_json(raws, settings.declared_schema() or wanted.schema or pa.schema([]))
 
 
@@ -148,15 +143,12 @@ async def _addresses(place: Place, *, allow_private: bool) -> list[str]:
 
 
 def _place(source: Source) -> Place:
-    settings = parsed_settings(
-        SqlConnection, {**source.settings, **source.secrets}, "the connection's settings"
-    )
-    place = settings.place()
+    place = source.parsed(SqlConnection).place()
     return replace(place, path=str(inside_roots(place.path))) if place.dialect == "sqlite" else place
 
 
 def _order(wanted: Wanted) -> dict[str, Any]:
-    settings = parsed_settings(SqlCollection, wanted.settings, "the collection's settings")
+    settings = wanted.parsed(SqlCollection)
     if bool(wanted.stream) == bool(settings.query):
         raise SourceError(
             "INVALID_INPUT",
