@@ -46,9 +46,10 @@ class Recorder:
         self.changed(log)
 
     def changed(self, log: AttemptLog) -> None:
-        """There is something new in a log."""
-        self._changed.add(log)
-        self._wake.set()
+        """There is something new in a log; one that was removed is left alone."""
+        if log in self._logs:
+            self._changed.add(log)
+            self._wake.set()
 
     async def remove(self, log: AttemptLog) -> None:
         """Leave the log alone: what it holds is stored with its end."""

@@ -210,6 +210,7 @@ class AttemptLog:
         self._tail: deque[dict[str, Any]] = deque(maxlen=_TAIL_LINES)
         self._lines = 0
         self._dropped = 0
+        self._over = False
 
     @property
     def last_seq(self) -> int:
@@ -223,10 +224,14 @@ class AttemptLog:
 
     def add_progress(self, body: dict[str, Any]) -> None:
         """Take progress; what was told before and is not numbered yet is replaced."""
+        if self._over:
+            return
         self._newest_progress = datetime.now(UTC), body
 
     def add_log(self, body: dict[str, Any]) -> None:
         """Take a log line; beyond the limits it is dropped, and the drop is told."""
+        if self._over:
+            return
         self._lines += 1
         if self._lines > _LINES or len(self._waiting) >= _BACKLOG:
             self._dropped += 1
@@ -239,7 +244,9 @@ class AttemptLog:
         self._waiting.append((EventKind.LOG, datetime.now(UTC), body))
 
     def add(self, kind: EventKind, body: dict[str, Any]) -> None:
-        """Take an event that is never dropped: a state change, a phase, a file."""
+        """Take an event that is never dropped, but after the end: a state change, a phase, a file."""
+        if self._over:
+            return
         self._number_waiting()
         self._waiting.append((kind, datetime.now(UTC), body))
 
@@ -255,10 +262,14 @@ class AttemptLog:
         self._number_waiting()
 
     def number_all(self) -> None:
-        """Number all that waits, reserved or not: for the transaction that ends the attempt."""
+        """Number all that waits, reserved or not: for the transaction that ends the attempt.
+
+        From now on the log takes nothing more: that transaction gives out the numbers that follow.
+        """
         self._tell_dropped()
         self.reserved_seq = self._last_seq + len(self._waiting) + 2
         self.number()
+        self._over = True
 
     def unsent(self) -> list[Event]:
         """Numbered events that were not sent live."""

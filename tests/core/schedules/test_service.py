@@ -227,6 +227,11 @@ class TestUpdate:
         made = await times.create()
         schema = '{"type": "object", "required": ["other"]}'
         await times.run_sql(f"UPDATE task_type SET input_schema = '{schema}' WHERE name = 'probe.echo'")
+        async with asyncio.timeout(5):
+            while (await times.runtime.tasks.newest_type("probe.echo")).input_schema.get("required") != [
+                "other"
+            ]:
+                await asyncio.sleep(0.05)
         with pytest.raises(SchemaMismatch):
             await times.change(made, description="as it was")
         assert (await times.change(made, paused=True)).wanted.paused

@@ -103,6 +103,17 @@ class TestAttemptLog:
         attempt.number_all()
         assert attempt.last_seq == 12
 
+    def test_after_its_end_it_takes_nothing_and_gives_no_number_that_the_end_gives_out(self):
+        attempt = log()
+        attempt.number_all()
+        last, kept = attempt.last_seq, attempt.unsent()
+        attempt.add(EventKind.STATE, {})
+        attempt.add(EventKind.CANCEL, {})
+        attempt.add_progress({"current": 1})
+        attempt.add_log(line("late"))
+        attempt.number()
+        assert (attempt.last_seq, attempt.unsent(), attempt.told_cancel) == (last, kept, False)
+
     def test_too_many_lines_are_dropped_and_the_drop_is_told(self):
         attempt = log(reserved=2)
         for number in range(6000):
