@@ -37,7 +37,6 @@ from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.infer import TooManyColumns
 from weir_workers.connectors.records import Page, PageParser
 from weir_workers.connectors.rereading import Reread, reread_json
-from weir_workers.connectors.settings import parsed_settings
 from weir_workers.connectors.singer_state import LARGEST, Covering, NotTheSame, Portion
 from weir_workers.connectors.tap_environment import program_of
 from weir_workers.connectors.tap_process import Program, Tap, running
@@ -110,6 +109,7 @@ class _Reading:
         position: Position,
     ) -> None:
         self._connection = connection
+        self._masks = _masks(connection)
         self._program = program
         self._declared = settings.declared_schema()
         self._wanted = wanted
@@ -227,7 +227,7 @@ class _Reading:
                         self._covering.take(message.record, "the record is no proper JSON")
                 case None:
                     if line.strip():
-                        printed.append(_masks(self._connection).clean(line[:2000].decode(errors="replace")))
+                        printed.append(self._masks.clean(line[:2000].decode(errors="replace")))
                 case _:
                     self._heed(message)
         return printed
@@ -425,9 +425,7 @@ def _masks(connection: TapConnection) -> Masks:
 
 
 def _connection(source: Source) -> TapConnection:
-    connection = parsed_settings(
-        TapConnection, {**source.settings, **source.secrets}, "the connection's settings"
-    )
+    connection = source.parsed(TapConnection)
     if not source.allow_private:
         raise _invalid(
             "a tap dials by itself, and nobody checks where: its connection needs `allow_private_addresses`",

@@ -1,6 +1,7 @@
 """Settings of the connector `singer`, as people write them."""
 
 import json
+import re
 from typing import Any, Final, Literal, cast
 
 import pyarrow as pa
@@ -60,8 +61,6 @@ class TapConnection(Strict):
     @field_validator("package", "more_packages")
     @classmethod
     def _requirement(cls, value: Any) -> Any:
-        import re
-
         for one in [value] if isinstance(value, str) else value:
             if one and not re.fullmatch(_REQUIREMENT, one):
                 raise ValueError("must be NAME or NAME==VERSION, from the package registry")
