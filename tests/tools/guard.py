@@ -56,7 +56,8 @@ def clean(folder: Path) -> None:
     with suppress(OSError, subprocess.TimeoutExpired):
         engine, name = (folder / "container").read_text().split()
         subprocess.run([engine, "rm", "-f", name], timeout=_GRACE, stdout=subprocess.DEVNULL, check=False)
-    for left in (folder, ROOT / ".cache" / f"partial-{folder.name}"):
+    beside = folder.parent.glob(f"{folder.name}-pg-*")
+    for left in (folder, ROOT / ".cache" / f"partial-{folder.name}", *beside):
         shutil.rmtree(left, ignore_errors=True)
 
 

