@@ -18,6 +18,7 @@ from tests.bench.runs import (
     web_collection,
 )
 from tests.bench.site import PER_PAGE, SLOTS, Ground, Program, Site, Size
+from weir_workers.packs import BUILTIN
 
 _LARGE = 4
 
@@ -25,7 +26,7 @@ _LARGE = 4
 async def measure(site: Site, size: Size) -> AsyncIterator[Line]:
     """By page numbers, by next links, with bad records; then the memory of many more rows."""
     ground = await site.ground()
-    worker = await ground.worker(SLOTS)
+    worker = await ground.worker(SLOTS, BUILTIN)
     with site.bare("source", str(size.pages), str(PER_PAGE)) as source:
         url = await _address(source)
         found = await _tries(site, ground, worker, url, size)
@@ -87,7 +88,7 @@ async def _dlt(site: Site, url: str, records: int, ours: Took) -> Line:
 async def _memory(site: Site, ground: Ground, pages: int) -> Line:
     """In a worker that has done nothing before."""
     await ground.rest()
-    worker = await ground.worker(SLOTS)
+    worker = await ground.worker(SLOTS, BUILTIN)
     with site.bare("source", str(pages), str(PER_PAGE)) as source:
         url = await _address(source)
         collected = await web_collection(ground, f"memory-{pages}", url, "/rows", PAGE_NUMBERS)

@@ -14,6 +14,7 @@ from tests.bench.rows import TABLE, table_statements
 from tests.bench.runs import Took, best, collect, collection, highest
 from tests.bench.site import SLOTS, Ground, Site, Size
 from weir_core.collections.models import Collection
+from weir_workers.packs import BUILTIN
 
 _DATABASE = "bench_source"
 # More rows than a range of keys has, so that ranges follow each other.
@@ -26,9 +27,10 @@ async def measure(site: Site, size: Size) -> AsyncIterator[Line]:
     count = _TIMES * size.records
     for kind, filled in (("sqlite", _fill_sqlite), ("mariadb", _fill_mariadb)):
         url, bare_url = await filled(site, count)
-        collected = await collection(ground, f"sql-{kind}", "sql", {"url": url}, {}, stream=TABLE)
         # What other benchmarks left in the worker's memory is not this one's.
         await ground.rest()
+        await ground.worker(SLOTS, BUILTIN)
+        collected = await collection(ground, f"sql-{kind}", "sql", {"url": url}, {}, stream=TABLE)
         ours, reference, peak = await _tries(site, ground, collected, bare_url, size)
         yield Line(
             f"{kind} to Parquet, {count:,} rows",
@@ -43,7 +45,7 @@ async def measure(site: Site, size: Size) -> AsyncIterator[Line]:
 async def _tries(
     site: Site, ground: Ground, collected: Collection, url: str, size: Size
 ) -> tuple[Took, Took, int]:
-    worker = await ground.worker(SLOTS)
+    worker = await ground.worker(SLOTS, BUILTIN)
     ours: list[Took] = []
     reference: list[Took] = []
     with highest(worker.family_memory) as peak:

@@ -218,12 +218,13 @@ class Ground:
             self._server = await self.stack.enter_async_context(self.server())
         return self._server
 
-    async def worker(self, slots: int) -> Program:
+    async def worker(self, slots: int, packs: str = f"builtin,{PACK}") -> Program:
         """A worker process with so many slots and a scheduler beside it, until `rest`."""
-        if self._working.get("slots") != slots:
+        asked = {"slots": slots, "packs": packs}
+        if not asked.items() <= self._working.items():
             await self.rest()
-            worker = await self._working_stack.enter_async_context(self._works(slots))
-            self._working = {"slots": slots, "worker": worker}
+            worker = await self._working_stack.enter_async_context(self._works(slots, packs))
+            self._working = {**asked, "worker": worker}
         return self._working["worker"]
 
     async def rest(self) -> None:
@@ -232,10 +233,10 @@ class Ground:
         await self._working_stack.aclose()
 
     @asynccontextmanager
-    async def _works(self, slots: int) -> AsyncGenerator[Program]:
+    async def _works(self, slots: int, packs: str) -> AsyncGenerator[Program]:
         fleet = self.runtime.fleet
         before = {worker.id for worker in await fleet.active()}
-        options = ("--packs", f"builtin,{PACK}", "--slots", str(slots))
+        options = ("--packs", packs, "--slots", str(slots))
         programs = [self._weir("worker", *options), self._weir("scheduler")]
         try:
             async with asyncio.timeout(_SECONDS):

@@ -21,6 +21,8 @@ _HELLO_SECONDS: Final = 30.0
 _HIDDEN: Final = {
     f"WEIR_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is SecretStr
 } | {"WEIR_ADMIN_PASSWORD", "NOTIFY_SOCKET"}
+# pyarrow gives freed memory back at once: pages of all sizes come and go, and it would keep 20 MB for later.
+_ALLOCATING: Final = {"MIMALLOC_PURGE_DELAY": "0"}
 
 
 class ChildGone(Exception):
@@ -42,7 +44,7 @@ class Child:
         """Start a child and wait for its introduction."""
         ours, theirs = socket.socketpair()
         with theirs:
-            environment = dict(os.environ) if pack == BUILTIN else clean_environment()
+            environment = _ALLOCATING | os.environ if pack == BUILTIN else clean_environment()
             ward = await Ward.start(
                 wards, theirs, "weir_workers.handlers.runner", pack, environment=environment
             )
