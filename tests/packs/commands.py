@@ -63,7 +63,8 @@ def look(given: How, ctx: BlockingContext) -> Seen:
     Path("left.txt").write_text("left", encoding="utf-8")
     with tempfile.NamedTemporaryFile(delete=False) as file:
         file.write(b"x" * 1000)
-    values = [Path(file.name).parent.name, *(f"{key}={value}" for key, value in os.environ.items())]
+    surrounding = os.environ | {"niceness": str(os.nice(0))}
+    values = [Path(file.name).parent.name, *(f"{key}={value}" for key, value in surrounding.items())]
     return Seen(pid=os.getpid(), attempt=ctx.attempt, folder=str(Path.cwd()), values=values)
 
 

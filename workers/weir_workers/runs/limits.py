@@ -21,6 +21,7 @@ from weir_workers.wards import processes
 
 _LEAST_PAUSE: Final = 0.2
 _KIB: Final = 1024
+_NICER: Final = 10
 _TICK: Final = 1 / os.sysconf("SC_CLK_TCK")
 # user and system time, of the process and of the children that it has collected
 _TIMES: Final = slice(11, 15)
@@ -70,6 +71,11 @@ def prefer_as_victim() -> None:
     """When the machine's memory runs out, let the kernel take a run before a worker or a database."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def give_way() -> None:
+    """A run that takes all processors must not hold up those that are to stop it, or renew a lease."""
+    os.nice(_NICER)
 
 
 def _lower(which: int, value: int) -> None:

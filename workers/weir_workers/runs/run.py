@@ -131,6 +131,7 @@ def _settle(place: Place, keeper: int) -> Stop:
     os.chdir(place.folder)
     os.environ["TMPDIR"] = tempfile.tempdir = str(place.folder)
     limits.prefer_as_victim()
+    limits.give_way()
     return stop
 
 
