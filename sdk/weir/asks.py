@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json, to_jsonable_python
 
 from weir.scratch import Handed, Scratch
+from weir.secrets import InputSecrets
 
 MAX_CHECKPOINT: Final = 256 << 10
 """Bytes of a checkpoint as JSON, at most."""
@@ -72,12 +73,14 @@ class ChildEnd:
         return self.output or {}
 
 
-def checkpoint(value: Any) -> Ask:
+def checkpoint(value: Any, secrets: InputSecrets) -> Ask:
     """Keep a value."""
     size = len(to_json(value))
     if size > MAX_CHECKPOINT:
         raise ValueError(f"a checkpoint of {size:,} bytes is larger than {MAX_CHECKPOINT:,}")
-    return {"what": "checkpoint", "value": to_jsonable_python(value)}
+    wire = to_jsonable_python(value)
+    secrets.demand_none(wire, "the checkpoint")
+    return {"what": "checkpoint", "value": wire}
 
 
 def artifact(name: str, media_type: str) -> Ask:
@@ -92,13 +95,20 @@ def handed(asked: Ask, file: Handed) -> Ask:
     return asked | {"handed": file.name, "size": file.size}
 
 
-def submit(task_type: str, given: BaseModel | dict[str, Any], key: str, options: dict[str, Any]) -> Ask:
+def submit(
+    task_type: str,
+    given: BaseModel | dict[str, Any],
+    key: str,
+    options: dict[str, Any],
+    secrets: InputSecrets,
+) -> Ask:
     """Make a child."""
     if not 0 < len(key) <= _MAX_KEY:
         raise ValueError(f"key must have 1 to {_MAX_KEY} characters, not {len(key)}")
-    wire = to_jsonable_python(given)
+    wire = secrets.refer(to_jsonable_python(given))
     if (size := len(to_json(wire))) > MAX_INPUT:
         raise ValueError(f"an input of {size:,} bytes is larger than {MAX_INPUT:,}")
+    secrets.demand_none([wire, key, options], f"child {key!r}")
     return {"what": "submit", "type": task_type, "input": wire, "key": key, **options}
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from weir import asks
 from weir.asks import Ask, Child, ChildEnd
 from weir.scratch import Content, Scratch
+from weir.secrets import InputSecrets
 
 _LEVELS: Final = {"debug": 1, "info": 2, "warning": 3, "error": 4}
 # One more than is kept, so that who keeps it sees that it was longer.
@@ -33,31 +34,6 @@ class Cancelled(BaseException):
     No `except Exception` holds it up, and `finally` runs. Who goes on regardless is killed after the
     grace time.
     """
-
-
-class Masks:
-    """Secrets that are kept out of what a task reports."""
-
-    def __init__(self) -> None:
-        self._secrets: list[str] = []
-
-    def add(self, secret: str) -> None:
-        """Replace this one too; of one with several lines each long line by itself as well."""
-        lines = [line for line in secret.splitlines() if len(line) >= 8]  # noqa: PLR2004 - too short hides words
-        found = {text for text in (*self._secrets, secret, *lines) if text}
-        # The longest first: one that is part of another would leave the rest of it to be read.
-        self._secrets = sorted(found, key=len, reverse=True)
-
-    def clean(self, text: str) -> str:
-        """The text with `[redacted]` in place of secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[redacted]")
-        return text
-
-    def clean_line(self, line: dict[str, Any]) -> dict[str, Any]:
-        """A log line without secrets in its text and fields."""
-        fields = {key: self.clean(value) for key, value in line["fields"].items()}
-        return line | {"text": self.clean(line["text"]), "fields": fields}
 
 
 class Sink(Protocol):
@@ -107,21 +83,21 @@ class Logger:
             {
                 "level": _LEVELS[level],
                 "source": 1,
-                "text": text[:_TEXT],
-                "fields": _bounded(fields),
+                # Cleaned before it is cut: of a secret at the edge a part would be left.
+                "text": self._sink.clean(text)[:_TEXT],
+                "fields": self._bounded(fields),
                 "time": datetime.now(UTC).isoformat(),
             }
         )
 
-
-def _bounded(fields: dict[str, object]) -> dict[str, str]:
-    """At most 32 fields and 4 KiB in all; what goes beyond is cut."""
-    kept: dict[str, str] = {}
-    room = _FIELD_TEXT
-    for key, value in list(fields.items())[:_FIELDS]:
-        kept[key] = str(value)[:room]
-        room -= len(kept[key])
-    return kept
+    def _bounded(self, fields: dict[str, object]) -> dict[str, str]:
+        """At most 32 fields and 4 KiB in all; what goes beyond is cut."""
+        kept: dict[str, str] = {}
+        room = _FIELD_TEXT
+        for key, value in list(fields.items())[:_FIELDS]:
+            kept[key] = self._sink.clean(str(value))[:room]
+            room -= len(kept[key])
+        return kept
 
 
 @dataclass(frozen=True)
@@ -136,6 +112,8 @@ class Reports:
     """What a built-in pack shares between its handlers; None in a pack of one's own."""
     last_checkpoint: Any = field(default=None, repr=False)
     """What an earlier attempt kept last with `checkpoint`, as JSON; None where none did."""
+    secrets: InputSecrets = field(default_factory=InputSecrets, kw_only=True, repr=False)
+    """What its input refers to."""
     scratch: Scratch = field(default_factory=Scratch, kw_only=True, repr=False)
     """Where artifacts lie until the worker has taken them over."""
 
@@ -147,11 +125,16 @@ class Reports:
     def progress(self, done: float, total: float = 0, *, unit: str = "", message: str = "") -> None:
         """Tell how far the task is; told often, only the newest counts."""
         self.sink.progress(
-            {"done": float(done), "total": float(total), "unit": str(unit), "message": str(message)[:500]}
+            {
+                "done": float(done),
+                "total": float(total),
+                "unit": str(unit),
+                "message": self.sink.clean(str(message))[:500],
+            }
         )
 
     def mask(self, secret: str) -> None:
-        """Replace a secret by `[redacted]` in every log line, progress message and failure of this task."""
+        """Replace a secret by `[redacted]` in what this task logs, prints, fails with; not in its output."""
         self.sink.mask(secret)
 
 
@@ -165,9 +148,10 @@ class Context(Reports):
     async def checkpoint(self, value: Any) -> None:
         """Keep what the next attempt may go on from, in place of what was kept before.
 
-        Anything that is JSON or a pydantic model, at most 256 KiB. It is stored when this returns.
+        Anything that is JSON or a pydantic model, at most 256 KiB. It is stored when this returns. Raises
+        ValueError for one with a secret of the input in it.
         """
-        await self.ask(asks.checkpoint(value))
+        await self.ask(asks.checkpoint(value, self.secrets))
 
     async def artifact(self, name: str, content: Content, *, media_type: str = "") -> str:
         """Keep a file with the task: bytes, or a Path whose file is never read into memory; its id.
@@ -175,7 +159,7 @@ class Context(Reports):
         It is stored when this returns, and there as long as this attempt is the task's newest. Raises
         TaskFailure: USER_ERROR where it is one too many or too large, RESOURCE where the disk is full.
         """
-        asked = asks.artifact(self.sink.clean(name), media_type)
+        asked = asks.artifact(self.sink.clean(name), self.sink.clean(media_type))
         handed, place = await asyncio.to_thread(self.scratch.put, content)
         try:
             return (await self.ask(asks.handed(asked, handed)))["id"]
@@ -188,9 +172,11 @@ class Context(Reports):
         """Make a task that belongs to this one, in the name of who submitted it; raises Refused.
 
         `key` names it among this task's children: under the same key a later attempt finds the child that
-        an earlier one made. A cancel of this task cancels its children.
+        an earlier one made. A cancel of this task cancels its children. A secret of this task's input, given
+        as the value that it is here, goes to the child as a reference; inside of a longer text it raises
+        ValueError.
         """
-        return Child(await self.ask(asks.submit(task_type, given, key, {**options})), key)
+        return Child(await self.ask(asks.submit(task_type, given, key, {**options}, self.secrets)), key)
 
     async def wait_for(self, *children: Child) -> list[ChildEnd]:
         """Wait for children to end; meanwhile this task takes none of its worker's slots.
@@ -215,11 +201,11 @@ class BlockingContext(Reports):
 
     def checkpoint(self, value: Any) -> None:
         """As `Context.checkpoint`."""
-        self.ask(asks.checkpoint(value))
+        self.ask(asks.checkpoint(value, self.secrets))
 
     def artifact(self, name: str, content: Content, *, media_type: str = "") -> str:
         """As `Context.artifact`."""
-        asked = asks.artifact(self.sink.clean(name), media_type)
+        asked = asks.artifact(self.sink.clean(name), self.sink.clean(media_type))
         handed, place = self.scratch.put(content)
         try:
             return self.ask(asks.handed(asked, handed))["id"]
@@ -230,7 +216,7 @@ class BlockingContext(Reports):
         self, task_type: str, given: BaseModel | dict[str, Any], *, key: str, **options: Unpack[ChildOptions]
     ) -> Child:
         """As `Context.submit`."""
-        return Child(self.ask(asks.submit(task_type, given, key, {**options})), key)
+        return Child(self.ask(asks.submit(task_type, given, key, {**options}, self.secrets)), key)
 
     def wait_for(self, *children: Child) -> list[ChildEnd]:
         """As `Context.wait_for`."""

@@ -44,8 +44,10 @@ from typing import Any, Final, Literal, get_type_hints
 from pydantic import BaseModel
 
 from weir.asks import Answer, Ask, Child, ChildEnd, ChildFailed, Refused
-from weir.context import BlockingContext, Cancelled, Context, Logger, Masks
+from weir.context import BlockingContext, Cancelled, Context, Logger, Sink
 from weir.scratch import Content, Scratch
+from weir.secrets import InputSecrets, Masks
+from weir.secrets import references as secret_references
 
 Handler = Callable[[Any, Context], Awaitable[BaseModel]] | Callable[[Any, BlockingContext], BaseModel]
 """An `async def` or `def` of a pydantic model and its context that returns a pydantic model."""
@@ -246,14 +248,17 @@ __all__ = [
     "ChildFailed",
     "Content",
     "Context",
+    "InputSecrets",
     "Logger",
     "Masks",
     "Refused",
     "Retry",
     "RetryLater",
     "Scratch",
+    "Sink",
     "TaskDefinition",
     "TaskFailure",
+    "secret_references",
     "task",
     "tasks_of",
 ]

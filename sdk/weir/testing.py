@@ -21,6 +21,11 @@ What an earlier attempt kept is given as `checkpoint`, and how children end as
     assert [child.type for child in ran.children] == ["page.length"]
 
 Artifacts are kept with their content: `ran.artifacts[0].content`.
+
+An input may refer to secrets; their values are given as `secrets`, and are kept out of all that is told:
+
+    given = {"url": "data:,hello", "token": {"$secret": "shop/token"}}
+    ran = testing.run(page_length, given, secrets={"shop/token": "s3cret"})
 """
 
 import asyncio
@@ -35,8 +40,9 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from weir.asks import Ask
-from weir.context import BlockingContext, Context, Masks
+from weir.context import BlockingContext, Context
 from weir.scratch import Scratch
+from weir.secrets import InputSecrets, Masks, references
 from weir.task import TaskDefinition
 
 _LEVELS: Final[dict[int, Literal["debug", "info", "warning", "error"]]] = {
@@ -59,7 +65,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of `ctx.log`, with what was masked taken out."""
+    """One line of `ctx.log`, with secrets and what was masked taken out."""
 
     level: Literal["debug", "info", "warning", "error"]
     text: str
@@ -109,13 +115,14 @@ def run(
     resources: Any = None,
     checkpoint: Any = None,
     children: Mapping[str, dict[str, Any] | str] | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> Ran:
     """Run a handler to its end; raises what it raises, and ValidationError for an input that does not fit."""
     about = attempt, project, resources, checkpoint
     if definition.is_async and _in_event_loop():
         raise RuntimeError("an event loop is running already: `await weir.testing.run_async(…)` instead")
     with tempfile.TemporaryDirectory() as folder:
-        recorder = _Recorder(children or {}, Scratch(Path(folder)))
+        recorder = _Recorder(children or {}, Scratch(Path(folder)), InputSecrets(secrets))
         value = _call(definition, given, recorder, about)
         return recorder.ran(definition, asyncio.run(value) if definition.is_async else value)
 
@@ -129,11 +136,12 @@ async def run_async(
     resources: Any = None,
     checkpoint: Any = None,
     children: Mapping[str, dict[str, Any] | str] | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> Ran:
     """As `run`, in a test that is an `async def`; a `def` handler blocks its loop."""
     about = attempt, project, resources, checkpoint
     with tempfile.TemporaryDirectory() as folder:
-        recorder = _Recorder(children or {}, Scratch(Path(folder)))
+        recorder = _Recorder(children or {}, Scratch(Path(folder)), InputSecrets(secrets))
         value = _call(definition, given, recorder, about)
         return recorder.ran(definition, await value if definition.is_async else value)
 
@@ -149,19 +157,23 @@ def _in_event_loop() -> bool:
 class _Recorder:
     """Keeps everything that is reported, and answers what is asked."""
 
-    def __init__(self, ends: Mapping[str, dict[str, Any] | str], scratch: Scratch) -> None:
+    def __init__(
+        self, ends: Mapping[str, dict[str, Any] | str], scratch: Scratch, secrets: InputSecrets
+    ) -> None:
         self.scratch = scratch
+        self.secrets = secrets
         self._ends = ends
         self._artifacts: list[Artifact] = []
         self._masks = Masks()
+        for value in secrets.masked:
+            self._masks.add(value)
         self._checkpoints: list[Any] = []
         self._children: list[Submitted] = []
         self._progress: list[Progress] = []
         self._log: list[Line] = []
 
     def progress(self, progress: dict[str, Any]) -> None:
-        progress = progress | {"message": self._masks.clean(progress["message"])}
-        self._progress.append(Progress(**progress))
+        self._progress.append(Progress(**self._masks.clean_progress(progress)))
 
     def log(self, line: dict[str, Any]) -> None:
         clean = self._masks.clean_line(line)
@@ -206,8 +218,10 @@ class _Recorder:
                 f"the handler of {definition.name} returned {type(value).__name__}, not {model.__name__}"
             )
         # What JSON can't carry would fail on a worker too.
-        value.model_dump_json()
-        return Ran(value, self._progress, self._log, self._checkpoints, self._children, self._artifacts)
+        told = value.model_dump(mode="json")
+        clean = self.secrets.clean(told)
+        output = value if clean == told else model.model_validate(clean)
+        return Ran(output, self._progress, self._log, self._checkpoints, self._children, self._artifacts)
 
 
 def _call(
@@ -222,11 +236,13 @@ def _call(
     async def answer(asked: Ask) -> Any:
         return recorder.answer(asked)
 
-    more: dict[str, Any] = {"scratch": recorder.scratch}
+    more: dict[str, Any] = {"scratch": recorder.scratch, "secrets": recorder.secrets}
     context = (
         Context(*who, **more, ask=answer)
         if definition.is_async
         else BlockingContext(*who, **more, ask=recorder.answer)
     )
     wire = to_jsonable_python(given)
-    return definition.handler(definition.input_model.model_validate(wire), context)
+    if missing := set(references(wire)) - set(recorder.secrets):
+        raise LookupError(f"the test does not say what the secret {min(missing)!r} is: give it in `secrets`")
+    return definition.handler(definition.input_model.model_validate(recorder.secrets.fill(wire)), context)

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from weir_core.collections.collecting import Collecting
 from weir_core.collections.trying import Trying
+from weir_core.collections.vault import ConnectionVault
 from weir_core.config import Settings
 from weir_core.db import Database
 from weir_core.events import LiveEvents
@@ -93,7 +94,8 @@ class Runtime:
         promotion = Promotion(db, queue, live)
         history = History(db, live)
         feed = ChangeFeed(db)
-        tasks = TaskService(db, queue, promotion, people.projects, settings.task_retention)
+        vault = ConnectionVault(db, secrets)
+        tasks = TaskService(db, queue, promotion, people.projects, vault, retention=settings.task_retention)
         stopping = Stopping(db, signals, promotion)
         store = ObjectStore(settings.data_dir)
         hub = WatchHub(db, live, history, feed)
@@ -112,7 +114,7 @@ class Runtime:
             stopping=stopping,
             promotion=promotion,
             execution=TaskExecution(db, live, promotion),
-            asking=Asking(db, tasks),
+            asking=Asking(db, tasks, vault),
             retrying=Retrying(db, tasks),
             sweeper=Sweeper(db, queue, live, promotion),
             hub=hub,

@@ -1,12 +1,13 @@
 import asyncio
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tests.packs import artifacts, families
+from tests.packs import artifacts, families, secretive
 from weir import asks, testing
 from weir.task import (
     BlockingContext,
@@ -14,6 +15,7 @@ from weir.task import (
     ChildEnd,
     ChildFailed,
     Context,
+    InputSecrets,
     TaskDefinition,
     task,
 )
@@ -98,18 +100,45 @@ class TestAsked:
             testing.run(definition, given, children={"a": {}})
 
     def test_what_is_too_large_is_refused_before_it_is_sent(self):
+        secrets = InputSecrets()
         with pytest.raises(ValueError, match=r"262,144"):
-            asks.checkpoint("x" * (256 << 10))
+            asks.checkpoint("x" * (256 << 10), secrets)
         with pytest.raises(ValueError, match=r"1,048,576"):
-            asks.submit("a.b", {"text": "x" * (1 << 20)}, "key", {})
+            asks.submit("a.b", {"text": "x" * (1 << 20)}, "key", {}, secrets)
         with pytest.raises(ValueError, match="1 to 200 characters"):
-            asks.submit("a.b", {}, "", {})
+            asks.submit("a.b", {}, "", {}, secrets)
 
     def test_a_failed_childs_result_is_an_exception(self):
         end = ChildEnd(Child("1", "a"), "FAILED", message="it broke")
         with pytest.raises(ChildFailed, match=r"child 'a' \(1\) ended FAILED: it broke"):
             end.result()
         assert ChildEnd(Child("1", "a"), "SUCCEEDED", {"text": "x"}).result() == {"text": "x"}
+
+
+class TestSecrets:
+    SECRETS: Final = {"acme/token": "tk-0123456789", "acme/pin": "123"}
+
+    @pytest.mark.parametrize("definition", [secretive.tell, secretive.tell_blocking], ids=["async", "def"])
+    def test_the_handler_gets_the_value_and_nothing_it_tells_has_it(self, definition: TaskDefinition):
+        given = {"token": {"$secret": "acme/token"}, "pins": [{"$secret": "acme/pin"}], "way": "artifact"}
+        ran = testing.run(definition, given, secrets=self.SECRETS)
+        assert ran.output.texts == {"[redacted]": ["as [redacted]"], "pins": ["123"]}
+        assert ran.output.digest == hashlib.sha256(b"tk-0123456789").hexdigest()
+        assert (ran.log[0].text, ran.log[0].fields["field"]) == ("logged [redacted]", "[redacted]")
+        assert ran.artifacts[0].name == "of [redacted]"
+        assert "tk-01" not in repr(ran)
+        with pytest.raises(LookupError, match="'acme/pin' is: give it in `secrets`"):
+            testing.run(definition, given, secrets={"acme/token": "x"})
+
+    def test_a_child_gets_the_reference_and_a_checkpoint_nothing(self):
+        given = {"token": {"$secret": "acme/token"}, "pins": ["tk-0123456789"], "way": "child"}
+        ends = {"a": {"digest": "", "texts": {}}}
+        ran = testing.run(secretive.tell, given, secrets=self.SECRETS, children=ends)
+        token = {"$secret": "acme/token"}
+        assert ran.children[0].input == {"token": token, "pins": [token], "way": ""}
+        for way, what in (("within", "child 'a'"), ("labels", "child 'a'"), ("checkpoint", "the checkpoint")):
+            with pytest.raises(ValueError, match=f"{what} would keep the secret 'acme/token' in clear"):
+                testing.run(secretive.tell, given | {"way": way}, secrets=self.SECRETS)
 
 
 class TestDeclaration:

@@ -87,6 +87,7 @@ def _failed(code: str) -> str:
 def _tasks() -> _Rows:
     return [
         ("input of a task", size(_of("weir_core.tasks.validation", "MAX_INPUT")), _INVALID),
+        ("references to secrets in an input", str(_of("weir_core.tasks.references", "MOST")), _INVALID),
         (
             "output of a task",
             size(_of("weir_workers.handlers.results", "_MAX_OUTPUT")),

@@ -14,7 +14,7 @@ from weir_core.tasks.asking import Asking, NewChild
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.models import Task
 from weir_core.tasks.states import TERMINAL, Priority
-from weir_workers.taking import Giver, NotKept, Taking, hand_out
+from weir_workers.taking import Declined, Giver, Taking, hand_out
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Answering:
             except (DependencyDown, Conflict) as error:
                 _log.info("task %s waits for its %s: %s", task.id, asked["what"], error)
                 await asyncio.sleep(_PAUSE)
-            except NotKept as error:
+            except Declined as error:
                 return {"failed": {"kind": error.kind, "code": error.code, "message": error.message}}
             except WeirError as error:
                 return {"refused": {"code": error.reason, "message": error.message}}
@@ -72,12 +72,20 @@ class Answering:
                 return lambda: self._asking.checkpoint(task, asked["value"])
             case "submit":
                 return lambda: self._submit(task, asked)
+            case "secrets":
+                return lambda: self._secrets(task)
             case "artifact":
                 return Taking(self._files, asker, asked).artifact
             case "result":
                 return Taking(self._files, asker, asked).result
             case _:
                 return lambda: self._end(asker, UUID(asked["task_id"]))
+
+    async def _secrets(self, task: Task) -> dict[str, str]:
+        try:
+            return await self._asking.secrets(task)
+        except InvalidArgument as error:
+            raise Declined("INVALID_INPUT", "secret.missing", error.message) from None
 
     async def _submit(self, task: Task, asked: Ask) -> str:
         return str(await self._asking.submit(task, _child(asked)))

@@ -34,8 +34,8 @@ class Giver(Protocol):
         ...
 
 
-class NotKept(Exception):
-    """Why a file can't be kept, as the handler is to be told: who has to act, and a short name."""
+class Declined(Exception):
+    """Why what was asked for can't be had, as the handler is to be told: who has to act, and a short name."""
 
     def __init__(self, kind: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class Taking:
         self._made: File | None = None
 
     async def artifact(self) -> dict[str, Any]:
-        """Keep an artifact, and tell of it; raises NotKept, InvalidArgument, Fenced."""
+        """Keep an artifact, and tell of it; raises Declined, InvalidArgument, Fenced."""
         with _told():
             self._made = self._made or await self._stored()
             await self._files.commit(self._made)
@@ -63,7 +63,7 @@ class Taking:
         return body
 
     async def result(self) -> None:
-        """Keep a large result for the end of the task; raises NotKept, InvalidArgument."""
+        """Keep a large result for the end of the task; raises Declined, InvalidArgument."""
         with _told(), _opened(self._giver.folder, self._asked["handed"]) as file:
             source = _Heard(file, self._giver)
             self._giver.result = await self._files.store_result(self._giver.task, source)
@@ -76,7 +76,7 @@ class Taking:
 
 
 async def hand_out(files: FileService, file_id: UUID, folder: Path) -> str:
-    """Put a file into a scratch folder, for the handler; its name there. Raises NotFound, NotKept."""
+    """Put a file into a scratch folder, for the handler; its name there. Raises NotFound, Declined."""
     name = Scratch.fresh_name()
     with _told():
         _make(folder)
@@ -101,9 +101,9 @@ def _told() -> Generator[None]:
     try:
         yield
     except QuotaExceeded as error:
-        raise NotKept("USER_ERROR", error.subject, error.description) from None
+        raise Declined("USER_ERROR", error.subject, error.description) from None
     except OSError as error:
-        raise NotKept("RESOURCE", "storage", f"a file can't be stored: {error.strerror or error}") from error
+        raise Declined("RESOURCE", "storage", f"a file can't be stored: {error.strerror or error}") from error
 
 
 @contextmanager

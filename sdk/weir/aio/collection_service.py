@@ -49,7 +49,7 @@ class AsyncCollectionClient:
         *,
         project: str = "",
         name: str,
-        connector: str,
+        connector: str = "",
         settings: StructLike = None,
         secrets: Mapping[str, str] | None = None,
         allow_private_addresses: bool = False,
@@ -61,9 +61,11 @@ class AsyncCollectionClient:
         Args:
             project: Project it belongs to. Empty: `default`. Can't change.
             name: Name, unique within the project.
-            connector: Connector's name. Can't change.
+            connector: Connector's name. Can't change. Empty: nothing is read over it, it is a set of
+                secrets that the inputs of tasks refer to; it has no settings then.
             settings: Fits the connector's `connection_schema`. No secrets.
-            secrets: Secrets by name. Input only: never in an answer, event or log.
+            secrets: Secrets by name. Input only: never in an answer, event or log. Without a connector
+                any names; one at least.
             allow_private_addresses: True: may reach private, loopback and link-local addresses. Setting
                 it needs `connections.private` besides.
             request_id: Makes the call safe to repeat; see common.proto.

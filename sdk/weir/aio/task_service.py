@@ -53,7 +53,13 @@ class AsyncTaskClient:
         Args:
             type: Name of a registered task type, such as `monitor.source`.
             input: Fits the input schema of the type. At most 1 MiB. Numbers are doubles: send integers
-                beyond 2^53 as strings.
+                beyond 2^53 as strings.  In place of a string, `{"$secret": "CONNECTION/KEY"}` stands
+                for a secret of a connection of the same project, by the connection's name; at most 32
+                of them. Whoever submits it needs `connections.use` in the project. Connection and key
+                must be there, now and when an attempt starts: the attempt gets the value that the
+                secret has by then, or fails with INVALID_INPUT. The input is stored and shown with the
+                reference, and what the task tells has `[redacted]` in place of the value. Where the
+                schema wants a string of a certain form, that is checked when the attempt starts.
             queue: Queue to wait in. Empty: the type's own queue.
             priority: Class of urgency. Unset: the type's own.
             labels: Free tags to find tasks by; at most 32. No secrets here.

@@ -56,8 +56,9 @@ def get_connection(connection: str, *, as_json: bool) -> None:
 @command.command("create-connection")
 @click.argument("name")
 @click.option("--connector", default="http", show_default=True)
+@click.option("--secrets-only", is_flag=True, help="No connector: a set of secrets for the inputs of tasks.")
 @click.option("--project", default="", help="Project it belongs to; default: `default`.")
-@click.option("--settings", required=True, help="JSON, or @FILE.")
+@click.option("--settings", default="{}", help="JSON, or @FILE.")
 @click.option(
     "--secret", "secrets", multiple=True, help="NAME=VARIABLE: the environment variable it stands in."
 )
@@ -67,6 +68,7 @@ def create_connection(
     *,
     name: str,
     connector: str,
+    secrets_only: bool,
     project: str,
     settings: str,
     secrets: tuple[str, ...],
@@ -77,7 +79,7 @@ def create_connection(
     with connected() as client:
         answer = client.collections.create_connection(
             name=name,
-            connector=connector,
+            connector="" if secrets_only else connector,
             project=project,
             settings=read_json(settings, "--settings"),
             secrets=dict(secret(each) for each in secrets),

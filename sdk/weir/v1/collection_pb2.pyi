@@ -200,7 +200,9 @@ class Connection(_message.Message):
     name: _builtins.str
     """Name, unique within the project."""
     connector: _builtins.str
-    """Connector's name. Can't change."""
+    """Connector's name. Can't change. Empty: nothing is read over it, it is a set
+    of secrets that the inputs of tasks refer to; it has no settings then.
+    """
     allow_private_addresses: _builtins.bool
     """True: may reach private, loopback and link-local addresses. Setting it
     needs `connections.private` besides.
@@ -217,7 +219,9 @@ class Connection(_message.Message):
 
     @_builtins.property
     def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Secrets by name. Input only: never in an answer, event or log."""
+        """Secrets by name. Input only: never in an answer, event or log. Without a
+        connector any names; one at least.
+        """
 
     @_builtins.property
     def secret_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -20,7 +20,7 @@ from weir_core.collections.models import (
     connection,
     connector,
 )
-from weir_core.collections.settings import check_connection
+from weir_core.collections.settings import check_connection, check_secret_set
 from weir_core.db import Database
 from weir_core.errors import (
     Conflict,
@@ -56,7 +56,11 @@ def secrets_place(connection_id: UUID) -> str:
 
 async def secrets_of(tx: AsyncConnection, box: SecretBox, connection_id: UUID) -> dict[str, str]:
     """The secrets of a connection, in clear: for who is about to use them."""
-    sealed = await repository.sealed_secrets(tx, connection_id)
+    return opened(box, connection_id, await repository.sealed_secrets(tx, connection_id))
+
+
+def opened(box: SecretBox, connection_id: UUID, sealed: bytes | None) -> dict[str, str]:
+    """The secrets of a connection, in clear, from what is stored."""
     return orjson.loads(box.open(sealed, secrets_place(connection_id))) if sealed else {}
 
 
@@ -200,6 +204,9 @@ class ConnectionService:
 
     async def _check_connection(self, new: NewConnection) -> None:
         await self._projects.require(new.project)
+        if not new.connector:
+            check_secret_set(new.settings, new.secrets, allow_private_addresses=new.allow_private_addresses)
+            return
         async with self._db.read() as tx:
             known = await require_connector(tx, new.connector)
         check_connection(known.name, known.connection_schema, new.settings, new.secrets)
@@ -229,6 +236,14 @@ def demand(caller: Caller, permission: str, project: str) -> None:
     """Refuse a caller without the permission in the project that its request names."""
     if not caller.holds(permission, project):
         raise PermissionMissing(permission, project)
+
+
+def demand_source(connector: str, field: str) -> None:
+    """Refuse a connection that is only a set of secrets where something is to be read over it."""
+    if not connector:
+        raise InvalidArgument.at(
+            field, "without a connector it is a set of secrets for tasks, and nothing is read over it"
+        )
 
 
 async def require_connector(tx: AsyncConnection, name: str) -> Connector:

@@ -1,5 +1,6 @@
 """All SQL about connectors, connections and collections."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -133,6 +134,12 @@ async def name_of_user(tx: AsyncConnection, connection_id: UUID) -> str | None:
 async def sealed_secrets(tx: AsyncConnection, connection_id: UUID) -> bytes | None:
     """The encrypted secrets of a connection."""
     return (await tx.execute(select(connection.c.secrets).where(connection.c.id == connection_id))).scalar()
+
+
+async def connections_named(tx: AsyncConnection, project: str, names: Iterable[str]) -> list[Row[Any]]:
+    """The rows of a project's connections with these names, encrypted secrets included."""
+    wanted = connection.c.project == project, connection.c.name.in_(sorted(names)), connection.c.live
+    return list(await tx.execute(select(connection).where(*wanted)))
 
 
 async def note_check(tx: AsyncConnection, connection_id: UUID, revision: int, check: ConnectionCheck) -> None:

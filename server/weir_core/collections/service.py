@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository, run_repository
-from weir_core.collections.connections import demand, name_key, require_connector
+from weir_core.collections.connections import demand, demand_source, name_key, require_connector
 from weir_core.collections.guards import Check
 from weir_core.collections.models import (
     BY_CURSOR,
@@ -209,6 +209,7 @@ class CollectionService:
             source = await repository.get_connection(tx, new.connection_id)
             if source is None or source.project != new.project:
                 raise NotFound("connection", new.connection_id)
+            demand_source(source.connector, "collection.connection_id")
             known = await require_connector(tx, source.connector)
         _check_mode(known, new)
         _check_stream(known, new)

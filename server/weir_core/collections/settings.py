@@ -11,7 +11,7 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match  # pyright: ignore[reportUnknownVariableType]
 
-from weir_core.errors import SchemaMismatch, Violation
+from weir_core.errors import InvalidArgument, SchemaMismatch, Violation
 
 _MAX_VIOLATIONS: Final = 10
 _MAX_SHOWN: Final = 80
@@ -41,6 +41,20 @@ def check_connection(
         raise SchemaMismatch(*misplaced, *unknown, connector=connector)
     places = dict.fromkeys(declared, "connection.secrets")
     _check(connector, schema, {**settings, **secrets}, "connection.settings", places)
+
+
+def check_secret_set(
+    settings: Mapping[str, Any], secrets: Mapping[str, str], *, allow_private_addresses: bool
+) -> None:
+    """Refuse a connection without a connector that is anything but a set of secrets."""
+    needless = "must be left out without a connector: the connection is then a set of secrets for tasks"
+    wrong = {
+        "settings": (bool(settings), needless),
+        "allow_private_addresses": (allow_private_addresses, needless),
+        "secrets": (not secrets, "must hold one at least, or name a connector in `connection.connector`"),
+    }
+    if violations := [Violation(f"connection.{name}", text) for name, (bad, text) in wrong.items() if bad]:
+        raise InvalidArgument(*violations)
 
 
 def check_collection(connector: str, schema: dict[str, Any], settings: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections import repository
 from weir_core.collections.collecting import Collecting
-from weir_core.collections.connections import demand, secrets_of
+from weir_core.collections.connections import demand, demand_source, secrets_of
 from weir_core.collections.models import (
     Collection,
     Connection,
@@ -109,6 +109,7 @@ class Trying:
         """
         if isinstance(target, UUID):
             source = await self._connections.get_connection(caller, target, "connections.use")
+            demand_source(source.connector, "connection_id")
             project, asked = source.project, await self._check_of(source, discover=discover)
         else:
             new = replace(target, project=target.project or DEFAULT_PROJECT)
@@ -116,6 +117,7 @@ class Trying:
             demand(caller, "connections.write", new.project)
             if new.allow_private_addresses:
                 demand(caller, "connections.private", new.project)
+            demand_source(new.connector, "connection.connector")
             await self._connections.check_new(new)
             project = new.project
             asked = CheckAsked(

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.db import Database
 from weir_core.errors import NotFound, PermissionMissing, RequestIdReused, StateConflict
-from weir_core.tasks import repository
+from weir_core.tasks import references, repository
 from weir_core.tasks.models import Task
+from weir_core.tasks.references import Vault
 from weir_core.tasks.service import Request, TaskService
 from weir_core.tasks.states import TERMINAL, Priority
 from weir_core.tasks.submitting import NewTask, Stored, store_one
@@ -35,9 +36,14 @@ class NewChild:
 class Asking:
     """Answers the attempts that workers hold."""
 
-    def __init__(self, db: Database, tasks: TaskService) -> None:
+    def __init__(self, db: Database, tasks: TaskService, vault: Vault) -> None:
         self._db = db
         self._tasks = tasks
+        self._vault = vault
+
+    async def secrets(self, task: Task) -> dict[str, str]:
+        """The secrets that the task's input refers to, by reference; InvalidArgument where one is gone."""
+        return await references.values(self._vault, task)
 
     async def checkpoint(self, task: Task, value: Any) -> None:
         """Keep what the next attempt goes on from; Fenced, also once a cancel was asked for."""

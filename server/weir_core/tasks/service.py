@@ -26,10 +26,11 @@ from weir_core.idempotency import request_key
 from weir_core.paging import Page
 from weir_core.principals import Caller
 from weir_core.queue import Queue
-from weir_core.tasks import repository
+from weir_core.tasks import references, repository
 from weir_core.tasks.models import HELD, Task, task
 from weir_core.tasks.promotion import Promotion, hint_of
 from weir_core.tasks.reading import Reading
+from weir_core.tasks.references import Vault
 from weir_core.tasks.states import TERMINAL, FailureKind, TaskState
 from weir_core.tasks.submitting import Made, NewTask, Stored, first_event, make, store, store_one
 from weir_core.tasks.validation import check_input
@@ -90,9 +91,17 @@ class TaskService:
     """Submit, read and list tasks."""
 
     def __init__(
-        self, db: Database, queue: Queue, promotion: Promotion, projects: Projects, retention: timedelta
+        self,
+        db: Database,
+        queue: Queue,
+        promotion: Promotion,
+        projects: Projects,
+        vault: Vault,
+        *,
+        retention: timedelta,
     ) -> None:
         self._db = db
+        self._vault = vault
         self._queue = queue
         self._promotion = promotion
         self._projects = projects
@@ -227,7 +236,8 @@ class TaskService:
         if new.project == "system":
             raise InvalidArgument.at("project", "'system' holds the tasks of upkeep and takes no others")
         await self._projects.require(new.project)
-        check_input(kind.name, kind.version, kind.input_schema, new.input)
+        if used := check_input(kind.name, kind.version, kind.input_schema, new.input):
+            await references.check(self._vault, caller, new.project, used)
         key = request_key(caller.principal, method, request.request_id, new.content)
         return make(caller, new, kind, key, self._retention)
 

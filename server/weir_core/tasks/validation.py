@@ -1,15 +1,17 @@
 """Checks what is asked for against the task type's JSON schema, and what comes past the contract's rules."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend  # pyright: ignore[reportUnknownVariableType]
 
 from weir_core.errors import InvalidArgument, SchemaMismatch, Violation
+from weir_core.tasks.references import MARK, Reference, StandIn, read
 
 MAX_INPUT: Final = 1 << 20
 _QUEUE: Final = re.compile(r"([a-z][a-z0-9_-]{0,59})?")
@@ -17,19 +19,27 @@ _LABEL: Final = re.compile(r"[a-zA-Z0-9_./-]{1,63}")
 _MAX_LABELS: Final = 32
 _MAX_LABEL_VALUE: Final = 255
 _MAX_VIOLATIONS: Final = 10
+_MARK: Final = orjson.dumps(MARK)
+# What these ask of a string can't be told of a secret before it is there: its handler's model will.
+_OF_TEXT: Final = ("minLength", "maxLength", "pattern", "format", "enum", "const")
 
 
-def check_input(name: str, version: int, schema: dict[str, Any], value: dict[str, Any]) -> None:
-    """Refuse an input that does not fit; each violation names its place under `spec.input`."""
-    size = len(orjson.dumps(value))
-    if size > MAX_INPUT:
-        raise InvalidArgument.at("spec.input", f"is {size:,} bytes; at most {MAX_INPUT:,} are allowed")
-    errors: Iterable[ValidationError] = _validator(name, version, orjson.dumps(schema)).iter_errors(value)
+def check_input(name: str, version: int, schema: dict[str, Any], value: dict[str, Any]) -> list[Reference]:
+    """Refuse an input that does not fit; each violation names its place under `spec.input`.
+
+    Gives the references to secrets in it; where one stands, the schema must allow a string.
+    """
+    text = orjson.dumps(value)
+    if len(text) > MAX_INPUT:
+        raise InvalidArgument.at("spec.input", f"is {len(text):,} bytes; at most {MAX_INPUT:,} are allowed")
+    references, filled = read(value, "spec.input") if _MARK in text else ([], value)
+    errors: Iterable[ValidationError] = _validator(name, version, orjson.dumps(schema)).iter_errors(filled)
     violations = [
         violation("spec.input", error) for error, _ in zip(errors, range(_MAX_VIOLATIONS), strict=False)
     ]
     if violations:
         raise SchemaMismatch(*violations, type=name)
+    return references
 
 
 def check_queue(field: str, queue: str) -> None:
@@ -59,6 +69,23 @@ def violation(root: str, error: ValidationError) -> Violation:
     return Violation(root + path, error.message[:500])
 
 
+_Rule = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
+
+
+def _of_known(rule: _Rule) -> _Rule:
+    """A rule that says nothing of a stand-in."""
+
+    def check(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        if not isinstance(instance, StandIn):
+            yield from rule(validator, wanted, instance, schema) or ()
+
+    return check
+
+
+_KNOWN_ONLY: Final = {name: _of_known(Draft202012Validator.VALIDATORS[name]) for name in _OF_TEXT}
+_Checker = cast("type[Draft202012Validator]", extend(Draft202012Validator, _KNOWN_ONLY))
+
+
 @lru_cache(maxsize=512)
 def _validator(_name: str, _version: int, schema: bytes) -> Draft202012Validator:
-    return Draft202012Validator(orjson.loads(schema))
+    return _Checker(orjson.loads(schema))

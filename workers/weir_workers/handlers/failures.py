@@ -27,18 +27,18 @@ def describe(error: BaseException, clean: Callable[[str], str]) -> dict[str, Any
     return {
         "kind": kind,
         "message": clean(_sentence(known or first))[:_MESSAGE],
-        "code": known.code if known else "",
+        "code": clean(known.code) if known else "",
         "causes": [_cause(link, clean) for link in chain[:_CAUSES]],
-        "detail": _detail(known),
+        "detail": _detail(known, clean),
     }
 
 
-def invalid_input(error: ValidationError) -> dict[str, Any]:
+def invalid_input(error: ValidationError, clean: Callable[[str], str]) -> dict[str, Any]:
     """The failure of an input that the handler's model refuses."""
     parts = [f"input.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:_CAUSES]]
     return {
         "kind": "INVALID_INPUT",
-        "message": "; ".join(parts)[:_MESSAGE],
+        "message": clean("; ".join(parts))[:_MESSAGE],
         "code": "input",
         "causes": [],
         "detail": {},
@@ -85,12 +85,12 @@ def _cause(error: BaseException, clean: Callable[[str], str]) -> dict[str, str]:
     }
 
 
-def _detail(known: TaskFailure | None) -> dict[str, Any]:
+def _detail(known: TaskFailure | None, clean: Callable[[str], str]) -> dict[str, Any]:
     if known is None:
         return {}
     detail: dict[str, Any] = {}
     if known.retry_after is not None:
         detail["retry_after"] = known.retry_after.total_seconds()
     if known.http_status:
-        detail |= {"kind": "http", "status": known.http_status, "host": known.host}
+        detail |= {"kind": "http", "status": known.http_status, "host": clean(known.host)}
     return detail

@@ -76,7 +76,7 @@ class TaskSink:
         return self._masks.clean(text)
 
     def progress(self, progress: dict[str, Any]) -> None:
-        self._outbox.progress(self._key, progress | {"message": self.clean(progress["message"])})
+        self._outbox.progress(self._key, self._masks.clean_progress(progress))
 
     def log(self, line: dict[str, Any]) -> None:
         self._outbox.line(self._key, self._masks.clean_line(line))

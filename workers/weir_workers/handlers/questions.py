@@ -6,9 +6,12 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from weir.task import Answer, Ask, Cancelled, Refused, TaskFailure
+from weir.task import Answer, Ask, Cancelled, InputSecrets, Refused, Sink, TaskFailure
 from weir_workers.handlers.outbox import Key
 from weir_workers.pipe import Pipe, receive_from, send_to
+
+SECRETS: Final[Ask] = {"what": "secrets"}
+"""Asks for the secrets that the run's input refers to."""
 
 # What one run may have asked and not been answered; more wait their turn.
 _AT_ONCE: Final = 64
@@ -78,6 +81,14 @@ class BlockingQuestions:
         if "stopped" in answer:
             raise Cancelled
         return _value(answer)
+
+
+def masked(values: dict[str, str], sink: Sink) -> InputSecrets:
+    """The secrets that were answered, once they are kept out of what the run tells."""
+    secrets = InputSecrets(values)
+    for value in secrets.masked:
+        sink.mask(value)
+    return secrets
 
 
 def _value(answer: Answer) -> Any:

@@ -5,18 +5,21 @@ from typing import Any, Final
 
 import orjson
 
-from weir.task import Ask, Scratch, TaskDefinition
+from weir.task import Ask, InputSecrets, Scratch, TaskDefinition
 
 _MAX_OUTPUT: Final = 1 << 20
 
 
-def returned(definition: TaskDefinition, value: Any) -> dict[str, Any] | bytes:
-    """The output, or the failure of one that can't be kept; its JSON where it is too large for a message."""
+def returned(definition: TaskDefinition, value: Any, secrets: InputSecrets) -> dict[str, Any] | bytes:
+    """The output, without secrets of the input, or the failure of one that can't be kept.
+
+    Its JSON where it is too large for a message.
+    """
     model = definition.output_model
     if not isinstance(value, model):
         got = "nothing" if value is None else type(value).__name__
         return failed("output.type", f"the handler returned {got}, not the {model.__name__} it declares")
-    output = value.model_dump(mode="json")
+    output = secrets.clean(value.model_dump(mode="json"))
     text = orjson.dumps(output)
     return {"output": output} if len(text) <= _MAX_OUTPUT else text
 

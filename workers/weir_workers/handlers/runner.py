@@ -18,11 +18,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from weir.task import Ask, Cancelled, Context, Scratch, TaskDefinition
+from weir.task import Ask, Cancelled, Context, InputSecrets, Scratch, TaskDefinition, secret_references
 from weir_workers import packs
 from weir_workers.handlers.failures import describe, invalid_input
 from weir_workers.handlers.outbox import Key, Outbox, TaskSink, system_line
-from weir_workers.handlers.questions import Questions
+from weir_workers.handlers.printing import clean_printed
+from weir_workers.handlers.questions import SECRETS, Questions, masked
 from weir_workers.handlers.results import STORED, handed_over, returned, too_large
 from weir_workers.pipe import Pipe
 from weir_workers.wards import processes, spawning
@@ -31,10 +32,17 @@ from weir_workers.wards import processes, spawning
 class Runner:
     """Runs tasks as they are started, each in an asyncio task of its own."""
 
-    def __init__(self, pipe: Pipe, definitions: dict[str, TaskDefinition], resources: Any) -> None:
+    def __init__(
+        self,
+        pipe: Pipe,
+        definitions: dict[str, TaskDefinition],
+        resources: Any,
+        sinks: dict[Key, TaskSink],
+    ) -> None:
         self._pipe = pipe
         self._definitions = definitions
         self._resources = resources
+        self._sinks = sinks
         self._outbox = Outbox(pipe)
         self._questions = Questions(pipe)
         self._running: dict[Key, asyncio.Task[None]] = {}
@@ -60,7 +68,7 @@ class Runner:
 
     async def _run(self, key: Key, message: dict[str, Any]) -> None:
         spawned = spawning.enter(processes.run_mark(*key))
-        sink = TaskSink(self._outbox, key)
+        sink = self._sinks[key] = TaskSink(self._outbox, key)
         scratch = Scratch(self._folder / processes.run_mark(*key), message["file_bytes"])
         try:
             result = await self._outcome(message, sink, scratch, self._questions.of(key))
@@ -69,11 +77,12 @@ class Runner:
         if _is_there(scratch.folder):
             await asyncio.to_thread(processes.remove, scratch.folder)
         if spawned.any and (left := await asyncio.to_thread(spawned.end_all)):
-            self._outbox.line(key, system_line(f"killed what the handler left running: {', '.join(left)}"))
+            sink.log(system_line(f"killed what the handler left running: {', '.join(left)}"))
         # Where the worker is gone, nobody is left to tell, and this process ends with it.
         with suppress(OSError):
             await self._outbox.flush()
             await self._pipe.send({"op": "done", "id": key[0], "attempt": key[1], **result})
+        del self._sinks[key]
 
     async def _outcome(
         self,
@@ -82,7 +91,28 @@ class Runner:
         scratch: Scratch,
         ask: Callable[[Ask], Awaitable[Any]],
     ) -> dict[str, Any]:
+        try:
+            return await self._handled(message, sink, scratch, ask)
+        except (asyncio.CancelledError, Cancelled):
+            return {"cancelled": True}
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - all becomes the failure
+            return {"failure": describe(error, sink.clean)}
+
+    async def _handled(
+        self,
+        message: dict[str, Any],
+        sink: TaskSink,
+        scratch: Scratch,
+        ask: Callable[[Ask], Awaitable[Any]],
+    ) -> dict[str, Any]:
         definition = self._definitions[message["type"]]
+        secrets = InputSecrets()
+        if any(secret_references(message["input"])):
+            secrets = masked(await ask(SECRETS), sink)
+        try:
+            given = definition.input_model.model_validate(secrets.fill(message["input"]))
+        except ValidationError as error:
+            return {"failure": invalid_input(error, sink.clean)}
         context = Context(
             message["id"],
             message["attempt"],
@@ -90,22 +120,14 @@ class Runner:
             sink,
             self._resources,
             message["checkpoint"],
+            secrets=secrets,
             scratch=scratch,
             ask=ask,
         )
-        try:
-            given = definition.input_model.model_validate(message["input"])
-        except ValidationError as error:
-            return {"failure": invalid_input(error)}
-        try:
-            told = returned(definition, await definition.handler(given, context))
-            if isinstance(told, dict):
-                return told
-            return await _store(told, message["result_bytes"], scratch.folder, ask)
-        except (asyncio.CancelledError, Cancelled):
-            return {"cancelled": True}
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - all becomes the failure
-            return {"failure": describe(error, sink.clean)}
+        told = returned(definition, await definition.handler(given, context), secrets)
+        if isinstance(told, dict):
+            return told
+        return await _store(told, message["result_bytes"], scratch.folder, ask)
 
 
 def _is_there(folder: Path) -> bool:
@@ -126,9 +148,18 @@ async def _store(
 async def serve(pack: str, end: socket.socket) -> None:
     """Load a pack and run its tasks until the worker is gone."""
     pipe = await Pipe.open(end)
+    sinks: dict[Key, TaskSink] = {}
+
+    def clean(text: str) -> str:
+        for sink in list(sinks.values()):
+            text = sink.clean(text)
+        return text
+
+    # Before the pack is loaded: its loggers keep the streams that they find.
+    clean_printed(clean)
     module = packs.load(pack)
     async with packs.resources(module) as resources:
-        await Runner(pipe, packs.definitions(module), resources).run()
+        await Runner(pipe, packs.definitions(module), resources, sinks).run()
 
 
 def main() -> None:

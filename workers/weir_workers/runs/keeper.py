@@ -184,7 +184,7 @@ class Keeper:
 
     async def _tell_holdup(self, pipe: Pipe) -> None:
         await asyncio.sleep(_HOLDUP_SECONDS)
-        text = f"killed, but not gone yet: {_names(processes.descendants(os.getpid()))}"
+        text = self._masks.clean(f"killed, but not gone yet: {_names(processes.descendants(os.getpid()))}")
         with contextlib.suppress(OSError):
             await pipe.send({"op": "holdup", "text": text})
 
@@ -220,8 +220,7 @@ class Keeper:
                 case "log":
                     self._line(report["body"])
                 case _:
-                    body = report["body"]
-                    self._outbox.progress(self._key, body | {"message": self._masks.clean(body["message"])})
+                    self._outbox.progress(self._key, self._masks.clean_progress(report["body"]))
 
     def _hear_output(self, descriptor: int) -> None:
         try:

@@ -18,9 +18,17 @@ from typing import Any, NoReturn
 import orjson
 from pydantic import ValidationError
 
-from weir.task import BlockingContext, Cancelled, Masks, Scratch, TaskDefinition
+from weir.task import (
+    BlockingContext,
+    Cancelled,
+    InputSecrets,
+    Masks,
+    Scratch,
+    TaskDefinition,
+    secret_references,
+)
 from weir_workers.handlers.failures import describe, invalid_input
-from weir_workers.handlers.questions import BlockingQuestions
+from weir_workers.handlers.questions import SECRETS, BlockingQuestions, masked
 from weir_workers.handlers.results import STORED, handed_over, returned, too_large
 from weir_workers.runs import limits
 from weir_workers.runs.exits import Exit, memory_failure
@@ -140,6 +148,9 @@ def _outcome(start: dict[str, Any], load: Loader, place: Place, stop: Stop) -> d
     try:
         definition = load()[start["type"]]
         questions = BlockingQuestions(place.questions)
+        secrets = InputSecrets()
+        if any(secret_references(start["input"])):
+            secrets = masked(questions.ask(SECRETS), sink)
         scratch = Scratch(place.folder, start["file_bytes"])
         context = BlockingContext(
             start["id"],
@@ -147,16 +158,17 @@ def _outcome(start: dict[str, Any], load: Loader, place: Place, stop: Stop) -> d
             start["project"],
             sink,
             last_checkpoint=start["checkpoint"],
+            secrets=secrets,
             scratch=scratch,
             ask=questions.ask,
         )
         try:
-            given = definition.input_model.model_validate(start["input"])
+            given = definition.input_model.model_validate(secrets.fill(start["input"]))
         except ValidationError as error:
-            return {"failure": invalid_input(error)}
+            return {"failure": invalid_input(error, sink.clean)}
         _part_from_siblings()
         _limit(start)
-        told = returned(definition, stop.call(definition, given, context))
+        told = returned(definition, stop.call(definition, given, context), secrets)
         return told if isinstance(told, dict) else _store(told, start["result_bytes"], place, questions)
     except (Cancelled, asyncio.CancelledError):
         return {"cancelled": True}

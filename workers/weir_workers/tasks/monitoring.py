@@ -85,6 +85,9 @@ async def _may_go_private(url: URL, connection_id: UUID | None, ctx: Context) ->
             "INVALID_INPUT", f"input.connection_id: project {ctx.project} has no connection {connection_id}"
         )
     base = URL(str(connection.settings.get("base_url", "")))
+    if not base.absolute:
+        message = f"input.connection_id: connection {connection.name!r} leads to no address of the web"
+        raise TaskFailure("INVALID_INPUT", message)
     if url.origin() != base.origin():
         message = f"input.url: must lie on {base.origin()}, where connection {connection.name!r} leads"
         raise TaskFailure("INVALID_INPUT", message)
