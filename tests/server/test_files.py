@@ -19,7 +19,7 @@ from weir.v1 import task_pb2
 from weir.v1 import task_service_pb2 as pb
 from weir_core.files.models import File, NewFile, event_body
 from weir_core.ids import new_id
-from weir_core.store import ObjectStore
+from weir_core.stores.folder import FolderStore
 from weir_core.tasks.events import EventKind
 from weir_core.tasks.execution import Claimed
 from weir_core.tasks.outcomes import Ended
@@ -151,7 +151,7 @@ class TestDownloadFile:
 
     async def test_content_that_was_cut_or_is_gone_is_told(self, server: ServerUnderTest, worker: UUID):
         file = await made(server, await claimed(server, worker), content=b"abcdef")
-        place = ObjectStore(server.runtime.settings.data_dir).path(file.path)
+        place = FolderStore(server.runtime.settings.data_dir).path(file.path)
         place.write_bytes(b"abc")
         request = pb.DownloadFileRequest(file_id=str(file.id))
         error = await refused(server.admin.tasks.DownloadFile(request))
@@ -164,13 +164,13 @@ class TestDownloadFile:
     ):
         file = await made(server, await claimed(server, worker), content=bytes(32 << 20))
         reads: list[int] = []
-        read = ObjectStore.read
+        read = FolderStore.read
 
-        def counted(self: ObjectStore, name: str, offset: int, size: int) -> bytes:
+        def counted(self: FolderStore, name: str, offset: int, size: int) -> bytes:
             reads.append(offset)
             return read(self, name, offset, size)
 
-        monkeypatch.setattr(ObjectStore, "read", counted)
+        monkeypatch.setattr(FolderStore, "read", counted)
         call = server.admin.tasks.DownloadFile(pb.DownloadFileRequest(file_id=str(file.id)))
         async for _ in call:
             break

@@ -16,7 +16,7 @@ from weir_core.files.models import File, FileLimits, NewFile
 from weir_core.files.service import FileService
 from weir_core.ids import new_id
 from weir_core.paging import Page
-from weir_core.store import ObjectStore
+from weir_core.stores.folder import FolderStore
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.execution import Claimed
 from weir_core.tasks.models import Failure, Task
@@ -38,7 +38,7 @@ async def listed(engine: Engine, text: str = "") -> list[str]:
 
 
 def stored(engine: Engine) -> set[str]:
-    return {file.name for file in ObjectStore(engine.settings.data_dir).files("files")}
+    return {file.name for file in FolderStore(engine.settings.data_dir).files("files")}
 
 
 async def lose(engine: Engine, claimed: Claimed) -> Task:
@@ -102,7 +102,7 @@ class TestWho:
 class TestHowMuch:
     @pytest.fixture
     def files(self, engine: Engine) -> FileService:
-        store = ObjectStore(engine.settings.data_dir)
+        store = FolderStore(engine.settings.data_dir)
         return FileService(engine.runtime.db, store, FileLimits(file=10, task=25, result=30, count=4))
 
     @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ class TestSweep:
         assert left.path not in stored(engine)
 
     async def test_what_is_no_content_of_a_file_is_left_alone(self, engine: Engine):
-        ObjectStore(engine.settings.data_dir).put("files/ab/readme.txt", b"mine")
+        FolderStore(engine.settings.data_dir).put("files/ab/readme.txt", b"mine")
         assert await engine.runtime.file_sweep.sweep_orphans() == 0
         assert stored(engine) == {"files/ab/readme.txt"}
 
