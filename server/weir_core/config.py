@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     store_region: str = Field(
         default="",
         pattern="^[a-z0-9-]*$",
-        description="Region of the bucket; empty: that of `AWS_REGION`, else `us-east-1`",
+        description="Region of the bucket; empty: that of `AWS_DEFAULT_REGION`, else `us-east-1`",
     )
     store_key_id: SecretStr = Field(
         default=SecretStr(""),

@@ -1,7 +1,7 @@
 """Opens segments, and tells a damaged one from a store that does not give it."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -20,11 +20,9 @@ class SegmentFile:
     source: Readable
     parquet: pq.ParquetFile
 
-    @contextmanager
-    def damage_told(self) -> Generator[None]:
+    def damage_told(self) -> AbstractContextManager[None]:
         """Says what reading the file raises: ChecksumMismatch, DependencyDown, or FileNotFoundError."""
-        with _told(self.name):
-            yield
+        return _told(self.name)
 
 
 @contextmanager

@@ -143,7 +143,8 @@ class FileService:
         """A part of a file, 512 KiB at a time; `length` 0: to the end.
 
         Read as it is asked for: a reader holds neither memory nor an open file while it does not read.
-        NotFound where the file goes meanwhile, ChecksumMismatch where it is damaged.
+        NotFound where the file goes meanwhile, ChecksumMismatch where it is damaged, DependencyDown where the
+        store does not give it.
         """
         if offset > found.size:
             raise InvalidArgument.at("offset", f"is beyond the end of the file at {found.size}, not {offset}")
@@ -154,6 +155,9 @@ class FileService:
                 data = await in_thread(self._store.read, found.path, offset, wanted)
             except FileNotFoundError:
                 raise NotFound("file", found.id) from None
+            except OSError as error:
+                told = f"file {found.id} can't be read: {error.strerror}"
+                raise DependencyDown("storage", told=told) from error
             if len(data) < wanted:
                 raise ChecksumMismatch(f"file {found.id} is shorter than it was when it was stored")
             yield Part(offset, data)

@@ -1,13 +1,12 @@
 """A bucket that can't be reached, or does not let one in: it is said which, and nothing that is secret."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import Awaitable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.fixtures.proxy import Proxy, proxied_port
+from tests.fixtures.proxy import Proxy, Streams
 from tests.fixtures.stores import KEY, SECRET, Bucket
 from weir_core.config import Settings
 from weir_core.errors import DependencyDown
@@ -23,21 +22,14 @@ def opened(**settings: Any) -> ObjectStore:
 
 
 @pytest.fixture
-async def proxy(bucket: Bucket) -> AsyncGenerator[Proxy]:
-    port = urlsplit(bucket.server.url).port
-    async with proxied_port(lambda: asyncio.open_connection("127.0.0.1", port)) as made:
-        yield made
-
-
-@pytest.fixture
-def far(bucket: Bucket, proxy: Proxy) -> ObjectStore:
+def far(bucket: Bucket, far_settings: dict[str, Any]) -> ObjectStore:
     """A store that is reached over the proxy, with a file in it."""
     opened(**bucket.settings).put("datasets/a", CONTENT)
-    return opened(**bucket.settings | {"store_endpoint": f"http://127.0.0.1:{proxy.port}"})
+    return opened(**far_settings)
 
 
-async def test_it_is_named_and_is_there_again_afterwards(far: ObjectStore, proxy: Proxy):
-    proxy.cut()
+async def test_it_is_named_and_is_there_again_afterwards(far: ObjectStore, bucket_proxy: Proxy):
+    bucket_proxy.cut()
     with pytest.raises(DependencyDown, match=r"the store s3://tests-\d+/kept/here does not answer") as caught:
         await in_thread(far.read, "datasets/a", 0, 5)
     assert caught.value.part == "storage"
@@ -45,21 +37,29 @@ async def test_it_is_named_and_is_there_again_afterwards(far: ObjectStore, proxy
         await in_thread(lambda: list(far.files("datasets")))
     with pytest.raises(DependencyDown):
         await in_thread(far.put, "datasets/b", b"x")
-    proxy.heal()
+    bucket_proxy.heal()
     assert await in_thread(far.read, "datasets/a", 0, 5) == CONTENT[:5]
     (file,) = await in_thread(lambda: list(far.files("datasets")))
     assert file.name == "datasets/a"
 
 
-async def test_an_answer_that_breaks_off_is_asked_for_again(far: ObjectStore, proxy: Proxy):
-    proxy.slow(0.01)
+async def test_an_answer_that_breaks_off_is_asked_for_again(far: ObjectStore, bucket_proxy: Proxy):
+    dial, dialled = bucket_proxy.dial, list[int]()
+
+    def counted() -> Awaitable[Streams]:
+        dialled.append(1)
+        return dial()
+
+    bucket_proxy.dial = counted
+    bucket_proxy.slow(0.02)
     reading = asyncio.create_task(in_thread(far.read, "datasets/a", 0, len(CONTENT)))
     async with asyncio.timeout(10):
-        while not proxy.open:
+        while not bucket_proxy.open:
             await asyncio.sleep(0.001)
-    await asyncio.sleep(0.05)
-    proxy.reset()
+    await asyncio.sleep(0.1)
+    bucket_proxy.reset()
     assert await reading == CONTENT
+    assert len(dialled) == 2
 
 
 async def test_one_that_refuses_says_why(bucket: Bucket):
