@@ -61,7 +61,7 @@ async def test_p16_its_state_is_told_and_so_is_its_return(server: ServerUnderTes
     await until(server, system_pb2.PART_STATE_OK)
 
 
-async def until(server: ServerUnderTest, state: system_pb2.PartState) -> None:
+async def until(server: ServerUnderTest, state: int) -> None:
     async with asyncio.timeout(30):
         while (await storage(server)).state != state:
             await asyncio.sleep(0.05)

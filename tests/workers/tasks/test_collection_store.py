@@ -65,7 +65,9 @@ async def test_it_waits_for_the_store_and_says_so(hands: Hands, http_source: Htt
 async def test_p11_where_it_stays_away_the_next_attempt_goes_on(
     hands: Hands, http_source: HttpSource, bucket_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(patiently.__kwdefaults__, "seconds", 0.1)
+    defaults = patiently.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "seconds", 0.1)
     collection = await hands.collection(http_source.url)
     run_id = await hands.start(collection)
     with pytest.raises(TaskFailure, match=r"the store s3://tests-\d+/kept/here does not answer") as caught:
