@@ -55,8 +55,8 @@ revision: setup ## Write a migration from the changed tables: make revision m="w
 	@$(PY) -m tools.revision "$(m)"
 
 lock: ## Write requirements/ anew from the pyproject files (with uv)
-	@$(LOCK) $(MEMBERS) --extra cli --extra arrow -o requirements/runtime.txt
-	@$(LOCK) $(MEMBERS) --extra cli --extra arrow --extra sql --group build --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(LOCK) $(MEMBERS) --extra cli --extra arrow --extra s3 -o requirements/runtime.txt
+	@$(LOCK) $(MEMBERS) --extra cli --extra arrow --extra s3 --extra sql --group build --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) --group demo -o requirements/demo.txt
 	@$(LOCK) --group wheel -c requirements/dev.txt -o requirements/build.txt
 	@$(LOCK) --group bench -o requirements/bench.txt

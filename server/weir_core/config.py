@@ -16,6 +16,8 @@ _SIZES: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LONGEST_DAYS: Final = 36_500
 _LARGEST_PORT: Final = 65_535
 _REDIS: Final = ("redis", "rediss", "unix")
+_STORE: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,8}/?")
+_ENDPOINT: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}/?")
 _DATABASES: Final = ("mysql+asyncmy", "mariadb+asyncmy", "sqlite+aiosqlite")
 
 
@@ -74,6 +76,18 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _store(value: str) -> str:
+    if value and _STORE.fullmatch(value) is None:
+        raise ValueError("must be s3://BUCKET or s3://BUCKET/PREFIX")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    if value and _ENDPOINT.fullmatch(value) is None:
+        raise ValueError("must be https://HOST or http://HOST:PORT")
+    return value
+
+
 def _whole_paths(value: list[Path]) -> list[Path]:
     if not all(path.is_absolute() for path in value):
         raise ValueError("must be whole paths, such as /srv/sources")
@@ -106,6 +120,8 @@ Folders = Annotated[list[Path], NoDecode, BeforeValidator(_split), AfterValidato
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 Address = Annotated[str, AfterValidator(_address)]
+StoreUrl = Annotated[str, AfterValidator(_store)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 
 class Settings(BaseSettings):
@@ -125,8 +141,26 @@ class Settings(BaseSettings):
         description="32 bytes in base64; encrypts secrets and signing keys, signs page tokens",
     )
     data_dir: Path = Field(
-        default=Path("data"), description="Where datasets and files of tasks are kept; shared by all"
+        default=Path("data"),
+        description="Where datasets and files of tasks are kept, unless in `WEIR_STORE`; shared by all",
     )
+    store: StoreUrl = Field(
+        default="",
+        description="`s3://BUCKET/PREFIX` to keep datasets and files of tasks in; empty: `WEIR_DATA_DIR`",
+    )
+    store_endpoint: Endpoint = Field(
+        default="", description="`https://HOST:PORT` of the S3 server; empty: Amazon's"
+    )
+    store_region: str = Field(
+        default="",
+        pattern="^[a-z0-9-]*$",
+        description="Region of the bucket; empty: that of `AWS_DEFAULT_REGION`, else `us-east-1`",
+    )
+    store_key_id: SecretStr = Field(
+        default=SecretStr(""),
+        description="Id of the key to the bucket; empty: what the machine gives, such as its role",
+    )
+    store_secret: SecretStr = Field(default=SecretStr(""), description="Secret of the key to the bucket")
 
     listen: Address = Field(default="127.0.0.1:7443", description="Address of the gRPC port")
     http_listen: Address = Field(
@@ -211,6 +245,10 @@ class Settings(BaseSettings):
                 f"WEIR_HEARTBEAT: must be at most half of WEIR_LEASE, which is {_seconds(settings.lease)}, "
                 f"not {_seconds(settings.heartbeat)}; a worker would lose its tasks between two heartbeats"
             )
+        if bool(settings.store_key_id.get_secret_value()) != bool(settings.store_secret.get_secret_value()):
+            raise SystemExit("WEIR_STORE_KEY_ID, WEIR_STORE_SECRET: go together; set both or none")
+        if settings.store_endpoint and not settings.store:
+            raise SystemExit("WEIR_STORE: is not set, but WEIR_STORE_ENDPOINT is; set s3://BUCKET/PREFIX too")
         return settings
 
     @classmethod
@@ -218,7 +256,7 @@ class Settings(BaseSettings):
         name = str(error["loc"][0])
         message = error["msg"].removeprefix("Value error, ")
         # Where a URL is wrong, it still may hold a password.
-        secret = cls.model_fields[name].annotation is SecretStr
+        secret = cls.model_fields[name].annotation is SecretStr or "@" in str(error["input"])
         return f"WEIR_{name.upper()}: {message}" + ("" if secret else f", not {error['input']!r}")
 
 

@@ -223,8 +223,8 @@ class DependencyDown(WeirError):
 
     reason: ClassVar[str] = "DEPENDENCY_DOWN"
 
-    def __init__(self, part: str, retry_after: timedelta = timedelta(seconds=1)) -> None:
-        super().__init__(f"{part} does not answer; try again in a moment", part=part)
+    def __init__(self, part: str, retry_after: timedelta = timedelta(seconds=1), *, told: str = "") -> None:
+        super().__init__(told or f"{part} does not answer; try again in a moment", part=part)
         self.part = part
         self.retry_after = retry_after
 

@@ -23,7 +23,8 @@ from weir_core.redis import connect
 from weir_core.schedules.scheduling import Scheduling
 from weir_core.secrets import SecretBox
 from weir_core.signals import Signals
-from weir_core.store import ObjectStore
+from weir_core.stores.contract import ObjectStore
+from weir_core.stores.opening import open_store
 from weir_core.tasks.asking import Asking
 from weir_core.tasks.changes import ChangeFeed
 from weir_core.tasks.execution import TaskExecution
@@ -48,6 +49,7 @@ class Runtime:
     pages: PageTokens
     queue: Queue
     signals: Signals
+    store: ObjectStore
     fleet: FleetService
     witness: Witness
     tasks: TaskService
@@ -97,9 +99,9 @@ class Runtime:
         vault = ConnectionVault(db, secrets)
         tasks = TaskService(db, queue, promotion, people.projects, vault, retention=settings.task_retention)
         stopping = Stopping(db, signals, promotion)
-        store = ObjectStore(settings.data_dir)
+        store = open_store(settings)
         hub = WatchHub(db, live, history, feed)
-        collecting = Collecting.wire(settings, db, secrets, tasks, people.projects)
+        collecting = Collecting.wire(db, secrets, store, tasks, people.projects)
         return cls(
             settings=settings,
             db=db,
@@ -108,6 +110,7 @@ class Runtime:
             pages=PageTokens(secrets.derive("page tokens")),
             queue=queue,
             signals=signals,
+            store=store,
             fleet=FleetService(db, settings.lease),
             witness=Witness(redis, settings.redis_prefix),
             tasks=tasks,

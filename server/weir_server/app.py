@@ -95,7 +95,7 @@ class Server:
         self._admission = Admission()
         self._validation = Validation()
         self._streams = OpenStreams(runtime.people.authenticator, permission)
-        self._health = Health(runtime.db, runtime.redis, runtime.settings.data_dir)
+        self._health = Health(runtime.db, runtime.redis, runtime.store, runtime.settings.data_dir)
         self._health_servicer = HealthServicer(services())
         self._http = HttpServer(self.metrics.registry, lambda: self._health_servicer.serving)
         self._beside: list[asyncio.Task[None]] = []

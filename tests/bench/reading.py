@@ -18,6 +18,7 @@ from tests.bench.site import PER_PAGE, SLOTS, Ground, Program, Server, Site, Siz
 from weir.v1 import collection_service_pb2 as pb
 from weir_core.datasets import repository
 from weir_core.datasets.models import StoredSegment
+from weir_core.stores.folder import FolderStore
 
 _LOOKS = 20
 _GONE_SECONDS = 0.5
@@ -93,7 +94,7 @@ async def _kept(site: Site, ground: Ground, size: Size) -> Kept:
     found = await ground.runtime.collecting.datasets.get(ground.caller, collected.dataset_id)
     async with ground.runtime.db.read() as tx:
         segments = await repository.visible_segments(tx, found.id, found.version)
-    store = ground.runtime.collecting.store
+    store = FolderStore(ground.runtime.settings.data_dir)
     return Kept(str(found.id), segments, [store.path(segment.path) for segment in segments])
 
 

@@ -112,6 +112,10 @@ class TestRefusal:
             ("WEIR_LISTEN", "7443", "HOST:PORT, such as 127.0.0.1:7443"),
             ("WEIR_LISTEN", "127.0.0.1:70000", "HOST:PORT"),
             ("WEIR_HTTP_LISTEN", "localhost:http", "HOST:PORT"),
+            ("WEIR_STORE", "/srv/weir", "s3://BUCKET or s3://BUCKET/PREFIX"),
+            ("WEIR_STORE", "s3://shop/../x", "s3://BUCKET"),
+            ("WEIR_STORE_ENDPOINT", "minio:9000", "https://HOST or http://HOST:PORT"),
+            ("WEIR_STORE_REGION", "x.evil/", "a-z0-9"),
         ],
     )
     def test_names_the_variable_and_the_value(
@@ -133,6 +137,8 @@ class TestRefusal:
             ("WEIR_REDIS_URL", "r:6379:s3cret"),
             ("WEIR_REDIS_URL", "http://:s3cret@r:6379"),
             ("WEIR_REDIS_URL", "redis://:s3cret@r:70000"),
+            ("WEIR_STORE", "s3://key:s3cret@shop"),
+            ("WEIR_STORE_ENDPOINT", "https://key:s3cret@minio"),
         ],
     )
     def test_p12_of_a_url_does_not_show_it(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str):
@@ -152,6 +158,12 @@ class TestRefusal:
     def test_of_heartbeats_that_come_too_late_for_the_lease(self, monkeypatch: pytest.MonkeyPatch):
         said = refusal(monkeypatch, WEIR_LEASE="6s", WEIR_HEARTBEAT="4s")
         assert said.startswith("WEIR_HEARTBEAT: must be at most half of WEIR_LEASE, which is 6s, not 4s")
+
+    def test_of_what_a_bucket_can_not_be_reached_with(self, monkeypatch: pytest.MonkeyPatch):
+        assert "set both or none" in refusal(monkeypatch, WEIR_STORE="s3://shop", WEIR_STORE_KEY_ID="k")
+        monkeypatch.delenv("WEIR_STORE")
+        said = refusal(monkeypatch, WEIR_STORE_SECRET="s", WEIR_STORE_ENDPOINT="http://minio:9000")
+        assert said.startswith("WEIR_STORE: is not set, but WEIR_STORE_ENDPOINT is")
 
 
 class TestRequire:

@@ -238,7 +238,7 @@ class TestDataset:
         async with hands.runtime.db.read() as tx:
             assert (await tx.execute(select(segment))).all() == []
             assert (await tx.execute(select(quarantine))).all() == []
-        assert list(hands.runtime.collecting.store.files("datasets")) == []
+        assert list(hands.runtime.store.files("datasets")) == []
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ import weir
 from tests.fixtures.engine import ECHO
 from tests.fixtures.proxy import proxied_port
 from tests.fixtures.server import Client, ServerUnderTest, refused
+from tests.fixtures.stores import ON_BOTH_STORES
 from weir.v1 import task_pb2
 from weir.v1 import task_service_pb2 as pb
 from weir_core.files.models import File, NewFile, event_body
 from weir_core.ids import new_id
-from weir_core.store import ObjectStore
+from weir_core.stores.folder import FolderStore
 from weir_core.tasks.events import EventKind
 from weir_core.tasks.execution import Claimed
 from weir_core.tasks.outcomes import Ended
@@ -123,6 +124,7 @@ class TestListFiles:
 
 
 class TestDownloadFile:
+    @ON_BOTH_STORES
     async def test_the_whole_and_parts_of_it(self, server: ServerUnderTest, worker: UUID):
         file = await made(server, await claimed(server, worker))
         whole = await downloaded(server.admin, file)
@@ -149,14 +151,14 @@ class TestDownloadFile:
         assert (error.code, list(error.fields)) == (CODE.INVALID_ARGUMENT, ["offset"])
         assert "beyond the end of the file at 3" in error.message
 
+    @ON_BOTH_STORES
     async def test_content_that_was_cut_or_is_gone_is_told(self, server: ServerUnderTest, worker: UUID):
         file = await made(server, await claimed(server, worker), content=b"abcdef")
-        place = ObjectStore(server.runtime.settings.data_dir).path(file.path)
-        place.write_bytes(b"abc")
+        server.runtime.store.put(file.path, b"abc")
         request = pb.DownloadFileRequest(file_id=str(file.id))
         error = await refused(server.admin.tasks.DownloadFile(request))
         assert (error.code, error.reason) == (CODE.DATA_LOSS, "CHECKSUM_MISMATCH")
-        place.unlink()
+        server.runtime.store.delete(file.path)
         assert (await refused(server.admin.tasks.DownloadFile(request))).code is CODE.NOT_FOUND
 
     async def test_p14_who_does_not_read_costs_little_and_who_goes_away_ends_it(
@@ -164,13 +166,13 @@ class TestDownloadFile:
     ):
         file = await made(server, await claimed(server, worker), content=bytes(32 << 20))
         reads: list[int] = []
-        read = ObjectStore.read
+        read = FolderStore.read
 
-        def counted(self: ObjectStore, name: str, offset: int, size: int) -> bytes:
+        def counted(self: FolderStore, name: str, offset: int, size: int) -> bytes:
             reads.append(offset)
             return read(self, name, offset, size)
 
-        monkeypatch.setattr(ObjectStore, "read", counted)
+        monkeypatch.setattr(FolderStore, "read", counted)
         call = server.admin.tasks.DownloadFile(pb.DownloadFileRequest(file_id=str(file.id)))
         async for _ in call:
             break

@@ -60,7 +60,7 @@ def redis_url(own_redis: OwnRedis) -> str:
 
 async def redis_state(fleet: Fleet) -> Any:
     runtime = fleet.engine.runtime
-    health = Health(runtime.db, runtime.redis, runtime.settings.data_dir)
+    health = Health(runtime.db, runtime.redis, runtime.store, runtime.settings.data_dir)
     await health.probe()
     return health.parts["redis"].state
 

@@ -179,7 +179,7 @@ def _events() -> _Rows:
 
 
 def _collections() -> _Rows:
-    segment = SegmentLimits()
+    segment, bucket = SegmentLimits(), "weir_core.stores.s3_bucket"
     return [
         (
             "one answer of a source",
@@ -220,6 +220,16 @@ def _collections() -> _Rows:
             "segment",
             f"`WEIR_SEGMENT_ROWS` records, {size(segment.bytes)} or {segment.seconds:g}s",
             "it is committed, and the next begins",
+        ),
+        (
+            "call to a bucket",
+            f"{_of(bucket, 'TRIES')} times {_of(bucket, 'READ_SECONDS'):g}s of silence",
+            "`DEPENDENCY_DOWN`; a run waits and tries again",
+        ),
+        (
+            "part of a large file on its way to a bucket",
+            size(_of("weir_core.stores.s3", "_PART")),
+            "the next part; a part is in memory while it is sent",
         ),
         ("record in quarantine", size(_of("weir_core.datasets.commits", "MAX_RAW")), "cut, and marked"),
         ("versions replaced by a full run", "1h", "removed; reading them is `POSITION_EXPIRED`"),

@@ -117,7 +117,7 @@ class SystemStatus(_message.Message):
     worker_count: _builtins.int
     """Active workers."""
     disk_free_bytes: _builtins.int
-    """Free bytes where data is stored."""
+    """Free bytes at the data folder of the server that answers."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
         """Parts: `db`, `redis`, `storage`, `scheduler`."""

@@ -7,14 +7,13 @@ from weir_core.collections.connections import ConnectionService
 from weir_core.collections.runs import RunService
 from weir_core.collections.service import CollectionService
 from weir_core.collections.trials import Trials
-from weir_core.config import Settings
 from weir_core.datasets.quarantine import QuarantineService
 from weir_core.datasets.service import DatasetService
 from weir_core.datasets.sweep import DatasetSweep
 from weir_core.db import Database
 from weir_core.paging import PageTokens
 from weir_core.secrets import SecretBox
-from weir_core.store import ObjectStore
+from weir_core.stores.contract import ObjectStore
 from weir_core.tasks.service import TaskService
 from weir_core.users.projects import Projects
 
@@ -23,7 +22,6 @@ from weir_core.users.projects import Projects
 class Collecting:
     """All that is about sources, and the records that come from them."""
 
-    store: ObjectStore
     connections: ConnectionService
     collections: CollectionService
     runs: RunService
@@ -34,12 +32,10 @@ class Collecting:
 
     @classmethod
     def wire(
-        cls, settings: Settings, db: Database, secrets: SecretBox, tasks: TaskService, projects: Projects
+        cls, db: Database, secrets: SecretBox, store: ObjectStore, tasks: TaskService, projects: Projects
     ) -> Self:
         """Put the parts together."""
-        store = ObjectStore(settings.data_dir)
         return cls(
-            store=store,
             connections=ConnectionService(db, secrets, projects),
             collections=CollectionService(db, projects),
             runs=RunService(db, secrets, tasks),

@@ -5,6 +5,8 @@ import threading
 from collections.abc import AsyncGenerator, Generator
 from typing import Generic, TypeVar
 
+from weir_core.stores.threads import THREADS
+
 T = TypeVar("T")
 
 
@@ -12,10 +14,10 @@ async def ahead(steps: Generator[T]) -> AsyncGenerator[T]:
     """What the generator gives. Who closes this early has at most one more step made."""
     loop = asyncio.get_running_loop()
     stepping = _Stepping(steps)
-    coming = loop.run_in_executor(None, stepping.next)
+    coming = loop.run_in_executor(THREADS, stepping.next)
     try:
         while (found := await coming) is not None:
-            coming = loop.run_in_executor(None, stepping.next)
+            coming = loop.run_in_executor(THREADS, stepping.next)
             yield found
     finally:
         coming.cancel()

@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 
 from weir_core.datasets.cursors import CursorValue
 from weir_core.datasets.hidden import Packed, unpack
+from weir_core.datasets.parquet import opened
 from weir_core.datasets.predicates import Predicate
 from weir_core.datasets.scanning import Selection, Slice, scan
 from weir_core.errors import InvalidArgument
 from weir_core.filtering import Node
-from weir_core.store import ObjectStore
+from weir_core.stores.contract import ObjectStore
 
 STEP_ROWS = 16384
 
@@ -124,9 +125,9 @@ class Reading:
         first = start.row if number == start.segment else 0
         if first >= segment.rows or segment.hidden_count >= segment.rows or self._pruned(segment):
             return
-        path = self._store.path(segment.path)
         shown = pc.invert(unpack(segment.hidden, segment.rows)) if segment.hidden else None
-        yield from scan(path, segment.rows, self._selection, first=first, max_rows=max_rows, shown=shown)
+        with opened(self._store, segment.path, segment.rows) as file:
+            yield from scan(file, self._selection, first=first, max_rows=max_rows, shown=shown)
 
     def _pruned(self, segment: SegmentRef) -> bool:
         """True if the manifest alone tells that no row of the segment passes."""

@@ -2,16 +2,13 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
 from weir_core.datasets.evolution import conformed
+from weir_core.datasets.parquet import SegmentFile
 from weir_core.datasets.predicates import Predicate
-from weir_core.errors import ChecksumMismatch, PositionExpired
 
 # Wide rows are read fewer at a time.
 _STEP_BYTES = 4 * 1024 * 1024
@@ -53,8 +50,7 @@ class Selection:
 
 
 def scan(
-    path: Path,
-    rows: int,
+    file: SegmentFile,
     selection: Selection,
     *,
     first: int,
@@ -65,14 +61,15 @@ def scan(
 
     `shown` says of each row of the file whether it counts; None: all do.
     """
-    with _opened(path, rows) as file:
-        for group in groups(path, file, selection.where):
-            if group.first + group.rows > first:
-                yield from _scan_group(file, group, selection, shown, first=first, max_rows=max_rows)
+    with file.damage_told():
+        found = groups(file, selection.where)
+    for group in found:
+        if group.first + group.rows > first:
+            yield from _scan_group(file, group, selection, shown, first=first, max_rows=max_rows)
 
 
 def _scan_group(
-    file: pq.ParquetFile,
+    file: SegmentFile,
     group: Group,
     selection: Selection,
     shown: pa.BooleanArray | None,
@@ -89,55 +86,44 @@ def _scan_group(
                 yield found
 
 
-def groups(path: Path, file: pq.ParquetFile, where: Predicate | None) -> list[Group]:
+def groups(file: SegmentFile, where: Predicate | None) -> list[Group]:
     """The row groups that may have rows that pass, by their statistics."""
     found: list[Group] = []
     first = 0
-    for number in range(file.metadata.num_row_groups):
-        about = file.metadata.row_group(number)
+    metadata, schema = file.parquet.metadata, file.parquet.schema_arrow
+    for number in range(metadata.num_row_groups):
+        about = metadata.row_group(number)
         found.append(Group(number, first, about.num_rows, about.total_byte_size))
         first += about.num_rows
-    if where is None or not where.columns <= set(file.schema_arrow.names):
+    if where is None or not where.columns <= set(schema.names):
         return found
     # Slow to import, and not needed before somebody reads.
     import pyarrow.dataset as ds
 
-    fragment = ds.ParquetFileFormat().make_fragment(str(path), filesystem=pafs.LocalFileSystem())
-    kept = {
-        group.id for group in fragment.subset(filter=where.expression(), schema=file.schema_arrow).row_groups
-    }
+    fragment = ds.ParquetFileFormat().make_fragment(file.source)
+    kept = {group.id for group in fragment.subset(filter=where.expression(), schema=schema).row_groups}
     return [group for group in found if group.number in kept]
 
 
-def _opened(path: Path, rows: int) -> pq.ParquetFile:
-    try:
-        file = pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise PositionExpired("the records of that version are not kept any more; read the newest") from None
-    except pa.ArrowInvalid:
-        raise ChecksumMismatch(f"segment {path.name} is damaged: it is no Parquet file") from None
-    if file.metadata.num_rows != rows:
-        file.close()
-        raise ChecksumMismatch(f"segment {path.name} has {file.metadata.num_rows} rows, {rows} were written")
-    return file
-
-
 def _batches(
-    file: pq.ParquetFile, group: Group, needed: pa.Schema, max_rows: int
+    file: SegmentFile, group: Group, needed: pa.Schema, max_rows: int
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """A row group's rows as the dataset's columns, with the number of each batch's first row."""
-    stored = set(file.schema_arrow.names)
+    names = file.parquet.schema_arrow.names
+    stored = set(names)
     present = [name for name in needed.names if name in stored]
     # Some column must be read for the number of rows to be known.
-    read = present or file.schema_arrow.names[:1]
+    read = present or names[:1]
     at = group.first
     step = max(1, min(max_rows, _STEP_BYTES * group.rows // max(1, group.bytes)))
-    try:
-        for batch in file.iter_batches(step, row_groups=[group.number], columns=read):
-            yield at, _unified(batch, needed)
-            at += batch.num_rows
-    except OSError as error:
-        raise ChecksumMismatch(f"a segment is damaged: {error}") from None
+    batches = file.parquet.iter_batches(step, row_groups=[group.number], columns=read)
+    while True:
+        with file.damage_told():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield at, _unified(batch, needed)
+        at += batch.num_rows
 
 
 def _unified(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

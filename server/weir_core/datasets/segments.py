@@ -9,7 +9,7 @@ never be taken for a segment.
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TypeAlias
@@ -23,7 +23,6 @@ from weir_core.datasets.commits import Commit, Counts, Position, Reject, Segment
 from weir_core.datasets.cursors import CursorValue, bounds, later, orderable
 from weir_core.datasets.evolution import SchemaMismatch, SchemaPolicy, conformed, evolved
 from weir_core.failpoints import reach
-from weir_core.store import ObjectStore
 
 ROW_GROUP = 131072
 # A column of many different values gives up its dictionary early: at pyarrow's 1 MiB encoding takes
@@ -33,6 +32,8 @@ _MOST_BOUNDS = 100
 _LONGEST_BOUND = 64
 
 Bounds: TypeAlias = dict[str, tuple[CursorValue, CursorValue]]
+Put: TypeAlias = Callable[[str, memoryview], Awaitable[None]]
+"""Stores content under a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class SegmentWriter:
 
     def __init__(
         self,
-        store: ObjectStore,
+        put: Put,
         names: SegmentNames,
         *,
         schema: pa.Schema | None = None,
@@ -76,7 +77,7 @@ class SegmentWriter:
         first: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._put = put
         self._names = names
         self._schema = schema
         self._cursor_field = cursor_field
@@ -167,10 +168,11 @@ class SegmentWriter:
     async def _write(self, table: pa.Table, span: tuple[CursorValue, CursorValue] | None) -> Segment:
         reach("segment.gathered")
         name = self._names.name(self._sequence)
-        size, digest, limits = await asyncio.to_thread(_store_table, self._store, name, table)
+        content, digest, limits = await asyncio.to_thread(_encoded, table)
+        await self._put(name, content)
         self._sequence += 1
         low, high = span or (None, None)
-        return Segment(name, table.num_rows, size, digest, table.schema, low, high, limits)
+        return Segment(name, table.num_rows, len(content), digest, table.schema, low, high, limits)
 
     def _span(self, table: pa.Table | None) -> tuple[CursorValue, CursorValue] | None:
         if table is None or not self._cursor_field:
@@ -262,7 +264,7 @@ def _conforming(records: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _store_table(store: ObjectStore, name: str, table: pa.Table) -> tuple[int, str, Bounds]:
+def _encoded(table: pa.Table) -> tuple[memoryview, str, Bounds]:
     sink = BytesIO()
     pq.write_table(
         table,
@@ -273,12 +275,10 @@ def _store_table(store: ObjectStore, name: str, table: pa.Table) -> tuple[int, s
         dictionary_pagesize_limit=_DICTIONARY_BYTES,
         store_schema=True,
     )
-    with sink.getbuffer() as content:
-        store.put(name, content)
-        stored = len(content), hashlib.sha256(content).hexdigest()
     # What encoding took is used for pages of other sizes next, and would be kept beside them.
     pa.default_memory_pool().release_unused()
-    return *stored, _bounds(table)
+    content = sink.getbuffer()
+    return content, hashlib.sha256(content).hexdigest(), _bounds(table)
 
 
 def _nulls(table: pa.Table, column: str) -> int:

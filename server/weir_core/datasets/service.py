@@ -29,7 +29,7 @@ from weir_core.failpoints import reach
 from weir_core.filtering import Filterable, id_value, parse, to_sql
 from weir_core.paging import Page, PageTokens
 from weir_core.principals import Caller
-from weir_core.store import ObjectStore
+from weir_core.stores.contract import ObjectStore
 from weir_core.tasks.repository import fence
 
 MAX_POSITION: Final = 65536

@@ -5,13 +5,11 @@ manifest, and stored with the commit that needs it if the dataset still has that
 version: else it is found anew.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from weir_core.datasets import repository
 from weir_core.datasets.commits import Hiding, Settled
@@ -20,9 +18,11 @@ from weir_core.datasets.evolution import SchemaMismatch
 from weir_core.datasets.hidden import either, unpack
 from weir_core.datasets.merging import Hidden, Mergeable, Rules, settle, within
 from weir_core.datasets.models import StoredSegment
+from weir_core.datasets.parquet import opened
 from weir_core.db import Database
 from weir_core.errors import Conflict
-from weir_core.store import ObjectStore
+from weir_core.stores.contract import ObjectStore
+from weir_core.stores.threads import in_thread
 
 
 class Outdated(Conflict):
@@ -57,7 +57,7 @@ async def settle_segments(
     async with db.read() as tx:
         version = (await repository.dataset_row(tx, dataset_id)).version
         old = [] if replacing.alone else await repository.visible_segments(tx, dataset_id, version)
-    found = await asyncio.to_thread(_found, store, new, old, schema, replacing)
+    found = await in_thread(_found, store, new, old, schema, replacing)
     before = {segment.path: segment for segment in old}
     return Settled(version, tuple(_added(before.get(path), path, rows) for path, rows in found.items()))
 
@@ -91,9 +91,9 @@ def _found(
 
 
 def _columns(store: ObjectStore, segment: Mergeable, columns: Sequence[str], schema: pa.Schema) -> pa.Table:
-    with pq.ParquetFile(store.path(segment.path)) as file:
-        stored = set(file.schema_arrow.names)
-        table = file.read(columns=[name for name in columns if name in stored], use_threads=False)
+    with opened(store, segment.path, segment.rows) as file, file.damage_told():
+        stored = set(file.parquet.schema_arrow.names)
+        table = file.parquet.read(columns=[name for name in columns if name in stored], use_threads=False)
     arrays = [
         table.column(name).cast(schema.field(name).type)
         if name in stored

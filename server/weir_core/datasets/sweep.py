@@ -4,10 +4,10 @@ Rows go first, in a transaction, and their files after it: a crash between the
 two leaves a file without a row, and such files are looked for too.
 """
 
-import asyncio
 from datetime import timedelta
 from itertools import islice
-from time import time
+from math import inf
+from time import monotonic, time
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,10 +17,13 @@ from weir_core.collections.models import SyncMode
 from weir_core.collections.run_repository import Residue
 from weir_core.datasets import repository
 from weir_core.db import Database
-from weir_core.store import ObjectStore, StoredFile
+from weir_core.stores.contract import ObjectStore, StoredFile
+from weir_core.stores.threads import in_thread
 
 _BATCH = 500
 _RUNS = 20
+# Of the time that a walk through all files takes, so much passes before the next one.
+_IDLE = 20
 
 
 class DatasetSweep:
@@ -38,13 +41,21 @@ class DatasetSweep:
         self._store = store
         self._replaced_after = replaced_after
         self._orphaned_after = orphaned_after
+        self._next_walk = -inf
 
     async def sweep(self) -> int:
-        """Sweep once, each kind in bounded portions; the number of files deleted."""
+        """Sweep once, each kind in bounded portions; the number of files deleted.
+
+        Many files are walked through less often.
+        """
         deleted = await self.sweep_replaced()
         deleted += await self.sweep_residue()
         await self.sweep_deleted()
-        return deleted + await self.sweep_orphans()
+        if (began := monotonic()) < self._next_walk:
+            return deleted
+        deleted += await self.sweep_orphans()
+        self._next_walk = monotonic() + _IDLE * (monotonic() - began)
+        return deleted
 
     async def sweep_replaced(self) -> int:
         """Delete segments that a full run replaced a while ago; their versions can't be read any more."""
@@ -87,11 +98,11 @@ class DatasetSweep:
 
     async def sweep_orphans(self) -> int:
         """Delete files without a manifest row that no live attempt can still name there."""
-        await asyncio.to_thread(self._store.delete_unfinished, self._orphaned_after.total_seconds())
-        files = await asyncio.to_thread(self._old_files)
+        files = await in_thread(self._old_files)
         deleted = 0
         for start in range(0, len(files), _BATCH):
             deleted += await self._delete(await self._orphans(files[start : start + _BATCH]))
+        await in_thread(self._store.delete_unfinished, self._orphaned_after.total_seconds())
         return deleted
 
     async def _sweep_run(self, residue: Residue) -> int:
@@ -129,7 +140,7 @@ class DatasetSweep:
 
     async def _delete(self, names: list[str]) -> int:
         for name in names:
-            await asyncio.to_thread(self._store.delete, name)
+            await in_thread(self._store.delete, name)
         return len(names)
 
 

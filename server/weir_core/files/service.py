@@ -33,7 +33,8 @@ from weir_core.filtering import Filterable, id_value, parse, time_value, to_sql
 from weir_core.ids import new_id
 from weir_core.paging import Page
 from weir_core.principals import Caller
-from weir_core.store import ObjectStore, Source, TooLarge
+from weir_core.stores.contract import ObjectStore, Source, TooLarge
+from weir_core.stores.threads import in_thread
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.models import Task
 from weir_core.tasks.repository import fence
@@ -107,7 +108,7 @@ class FileService:
             found = await repository.get(tx, file_id)
         if found is None:
             raise NotFound("file", file_id)
-        await asyncio.to_thread(self._store.copy_to, found.path, target)
+        await in_thread(self._store.copy_to, found.path, target)
 
     async def drop(self, made: File) -> None:
         """Delete content that was refused; what can't be deleted now is swept.
@@ -118,7 +119,7 @@ class FileService:
             async with self._db.read() as tx:
                 known = await repository.known(tx, {made.id})
             if not known:
-                await asyncio.to_thread(self._store.delete, made.path)
+                await in_thread(self._store.delete, made.path)
 
     async def get(self, caller: Caller, file_id: UUID) -> File:
         """A file; NotFound where the caller may not read it."""
@@ -142,7 +143,8 @@ class FileService:
         """A part of a file, 512 KiB at a time; `length` 0: to the end.
 
         Read as it is asked for: a reader holds neither memory nor an open file while it does not read.
-        NotFound where the file goes meanwhile, ChecksumMismatch where it is damaged.
+        NotFound where the file goes meanwhile, ChecksumMismatch where it is damaged, DependencyDown where the
+        store does not give it.
         """
         if offset > found.size:
             raise InvalidArgument.at("offset", f"is beyond the end of the file at {found.size}, not {offset}")
@@ -150,9 +152,12 @@ class FileService:
         while offset < end:
             wanted = min(PORTION, end - offset)
             try:
-                data = await asyncio.to_thread(self._store.read, found.path, offset, wanted)
+                data = await in_thread(self._store.read, found.path, offset, wanted)
             except FileNotFoundError:
                 raise NotFound("file", found.id) from None
+            except OSError as error:
+                told = f"file {found.id} can't be read: {error.strerror}"
+                raise DependencyDown("storage", told=told) from error
             if len(data) < wanted:
                 raise ChecksumMismatch(f"file {found.id} is shorter than it was when it was stored")
             yield Part(offset, data)
@@ -162,7 +167,7 @@ class FileService:
         abandoned = threading.Event()
         async with self._turns:
             try:
-                measure = await asyncio.to_thread(self._store.put_from, made.path, source, most, abandoned)
+                measure = await in_thread(self._store.put_from, made.path, source, most, abandoned)
             except TooLarge:
                 raise _too_large(what, most) from None
             finally:

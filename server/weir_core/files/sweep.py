@@ -4,7 +4,6 @@ Rows go first, in a transaction, and their content after it: a crash between the
 without a row, and that is looked for too.
 """
 
-import asyncio
 import math
 import time
 from itertools import islice
@@ -17,7 +16,8 @@ from weir_core.db import Database
 from weir_core.files import repository
 from weir_core.files.models import FOLDER, Owner, owner_of
 from weir_core.files.repository import Unsettled
-from weir_core.store import ObjectStore
+from weir_core.stores.contract import ObjectStore
+from weir_core.stores.threads import in_thread
 
 _BATCH: Final = 500
 # Of the time that a walk through all files takes, so much passes before the next one.
@@ -55,7 +55,7 @@ class FileSweep:
     async def sweep_orphans(self) -> int:
         """Delete content without a row that no live attempt can still make a file of."""
         paths, deleted = (stored.name for stored in self._store.files(FOLDER)), 0
-        while batch := await asyncio.to_thread(lambda: list(islice(paths, _BATCH))):
+        while batch := await in_thread(lambda: list(islice(paths, _BATCH))):
             deleted += await self._delete(await self._orphans(batch))
         return deleted
 
@@ -73,7 +73,7 @@ class FileSweep:
 
     async def _delete(self, paths: list[str]) -> int:
         for path in paths:
-            await asyncio.to_thread(self._store.delete, path)
+            await in_thread(self._store.delete, path)
         return len(paths)
 
     async def _orphans(self, paths: list[str]) -> list[str]:

@@ -15,7 +15,9 @@ from redis.asyncio import Redis
 from weir_core.db import Database
 from weir_core.errors import WeirError
 from weir_core.fleet import repository as fleet
+from weir_core.stores.contract import ObjectStore
 from weir_core.system import repository
+from weir_core.system.storage import StoreProbe
 from weir_core.tasks import repository as tasks
 
 DB: Final = "db"
@@ -73,10 +75,11 @@ class Status:
 class Health:
     """Looks after the parts; the newest finding of each is in `parts`."""
 
-    def __init__(self, db: Database, redis: "Redis", data_dir: Path) -> None:
+    def __init__(self, db: Database, redis: "Redis", store: ObjectStore, data_dir: Path) -> None:
         self._db = db
         self._redis = redis
         self._data_dir = data_dir
+        self._store = StoreProbe(store) if store.remote else None
         self.parts: dict[str, Part] = {}
         self._probes: dict[str, Callable[[], Awaitable[Found]]] = {
             DB: self._probe_db,
@@ -138,6 +141,9 @@ class Health:
         return Found(version=f"{name} {told.get('valkey_version') or told.get('redis_version')}")
 
     async def _probe_storage(self) -> Found:
+        if self._store is not None:
+            fault = await self._store.fault()
+            return Found(PartState.DOWN, fault) if fault else Found()
         free = await asyncio.to_thread(self._free_bytes)
         if free < _LITTLE:
             state = PartState.DOWN if free < _NOTHING else PartState.DEGRADED

@@ -48,6 +48,8 @@ def _findings(address: str) -> Iterator[Finding]:
     yield findings.database(settings)
     yield findings.redis(settings)
     yield findings.server(address or settings.listen)
+    if settings.store:
+        yield findings.store(settings)
     yield findings.disk(settings)
     yield findings.docker(os.environ.get("DOCKER_HOST", ""))
 

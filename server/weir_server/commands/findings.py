@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from weir_core.config import Settings
+from weir_core.errors import WeirError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -121,8 +122,25 @@ def server(address: str) -> Finding:
     )
 
 
+def store(settings: Settings) -> Finding:
+    """The bucket of WEIR_STORE: that a file can be written there, read and deleted."""
+    from weir_core.stores.contract import try_out
+    from weir_core.stores.opening import open_store
+
+    advice = "see that it is there and that its key has the rights that docs/operate.md lists"
+    try:
+        bucket = open_store(settings)
+        try_out(bucket)
+    except SystemExit as refused:
+        return Finding("store", ok=False, found=settings.store, advice=str(refused))
+    except (WeirError, OSError) as error:
+        found = error.message if isinstance(error, WeirError) else str(error.strerror)
+        return Finding("store", ok=False, found=found, advice=advice)
+    return Finding("store", ok=True, found=f"{bucket.place} can be written, read and deleted from")
+
+
 def disk(settings: Settings) -> Finding:
-    """Room where datasets are kept."""
+    """Room in the data folder."""
     place = settings.data_dir.resolve()
     while not place.exists():
         place = place.parent

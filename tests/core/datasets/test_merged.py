@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from tests.fixtures.collecting import Ground
+from tests.fixtures.stores import ON_BOTH_STORES
 from weir_core.collections.models import Collection, Span, SyncMode
 from weir_core.datasets.evolution import SchemaMismatch
 from weir_core.datasets.reader import RecordQuery
@@ -31,6 +32,7 @@ async def names(ground: Ground, collection: Collection, version: int = 0, filter
 
 
 class TestMerge:
+    @ON_BOTH_STORES
     async def test_of_each_key_the_newest_record_is_shown_and_counted(self, ground: Ground):
         collection = await merging(ground)
         first = await ground.start(collection, schema=MERGED)
@@ -168,6 +170,7 @@ class TestBackfill:
         await attempt.finish()
         return collection
 
+    @ON_BOTH_STORES
     async def test_takes_the_place_of_its_span_when_it_is_whole_and_leaves_the_cursor(self, ground: Ground):
         collection = await self.filled(ground)
         fill = await ground.start(collection, backfill=Span(2, 6))

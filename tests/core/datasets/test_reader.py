@@ -1,9 +1,10 @@
 import pytest
 
 from tests.fixtures.collecting import Ground
+from tests.fixtures.stores import ON_BOTH_STORES
 from weir_core.collections.models import Collection, SyncMode
 from weir_core.datasets.reader import Portion, RecordQuery, Records
-from weir_core.errors import FilterInvalid, InvalidArgument, PositionExpired
+from weir_core.errors import ChecksumMismatch, FilterInvalid, InvalidArgument, PositionExpired
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ async def ids(records: Records, most: int = 100) -> list[int]:
 
 
 class TestOpen:
+    @ON_BOTH_STORES
     async def test_columns_filter_and_limit(self, ground: Ground, collection: Collection):
         query = RecordQuery(collection.dataset_id, ("id",), "id > 2 AND id != 5", limit=4)
         reading = await ground.datasets.open(ground.editor, query)
@@ -59,6 +61,7 @@ class TestOpen:
             resumed = RecordQuery(collection.dataset_id, filter=text, limit=limit, resume_token=token)
             assert await ids(await ground.datasets.open(ground.editor, resumed)) == whole[given:]
 
+    @ON_BOTH_STORES
     async def test_arrow_messages_resume_too(self, ground: Ground, collection: Collection):
         query = RecordQuery(collection.dataset_id)
         reading = await ground.datasets.open(ground.editor, query)
@@ -104,6 +107,7 @@ class TestOpen:
         with pytest.raises(PositionExpired):
             await ground.datasets.open(ground.editor, RecordQuery(collection.dataset_id, resume_token=token))
 
+    @ON_BOTH_STORES
     async def test_a_version_that_goes_while_it_is_read_is_told(self, ground: Ground):
         collection = await ground.collection(mode=SyncMode.FULL)
         first = await ground.start(collection)
@@ -115,6 +119,16 @@ class TestOpen:
         await ground.sweep.sweep()
         with pytest.raises(PositionExpired):
             await portions(reading)
+
+    @ON_BOTH_STORES
+    async def test_a_damaged_segment_is_told_whatever_it_lacks(self, ground: Ground, collection: Collection):
+        path, size = next((file.name, file.size) for file in ground.store.files("datasets"))
+        content = ground.store.read(path, 0, size)
+        spoilt = bytes(byte ^ 0x5A for byte in content[4:80])
+        for damaged in (content[:-20], b"", content[:4] + spoilt + content[80:]):
+            ground.store.put(path, damaged)
+            with pytest.raises(ChecksumMismatch, match=r"segment \S+\.parquet is damaged"):
+                await ground.ids(collection.dataset_id)
 
     async def test_a_version_beyond_the_newest_is_refused(self, ground: Ground, collection: Collection):
         with pytest.raises(InvalidArgument, match=r"query.version: 9 is not reached yet; the newest is 3"):

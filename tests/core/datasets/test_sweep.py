@@ -1,10 +1,13 @@
 import pytest
 
 from tests.fixtures.collecting import Ground
+from tests.fixtures.stores import ON_BOTH_STORES
 from weir_core.collections.models import SyncMode
 from weir_core.datasets.reader import RecordQuery
 from weir_core.errors import PositionExpired
 from weir_core.tasks.states import TaskState
+
+pytestmark = ON_BOTH_STORES
 
 
 def paths(ground: Ground) -> set[str]:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from tests.fixtures.engine import Engine, person
+from tests.fixtures.stores import ON_BOTH_STORES
 from weir_core.errors import InvalidArgument, NotFound, QuotaExceeded
 from weir_core.files.models import File, FileLimits, NewFile
 from weir_core.files.service import FileService
 from weir_core.ids import new_id
 from weir_core.paging import Page
-from weir_core.store import ObjectStore
 from weir_core.tasks.errors import Fenced
 from weir_core.tasks.execution import Claimed
 from weir_core.tasks.models import Failure, Task
@@ -38,7 +38,7 @@ async def listed(engine: Engine, text: str = "") -> list[str]:
 
 
 def stored(engine: Engine) -> set[str]:
-    return {file.name for file in ObjectStore(engine.settings.data_dir).files("files")}
+    return {file.name for file in engine.runtime.store.files("files")}
 
 
 async def lose(engine: Engine, claimed: Claimed) -> Task:
@@ -56,6 +56,7 @@ async def lose(engine: Engine, claimed: Claimed) -> Task:
 
 
 class TestWho:
+    @ON_BOTH_STORES
     async def test_p02_an_older_attempt_makes_no_file_and_its_content_goes(self, engine: Engine):
         claimed = await engine.claimed(await engine.worker())
         files = engine.runtime.files
@@ -102,7 +103,7 @@ class TestWho:
 class TestHowMuch:
     @pytest.fixture
     def files(self, engine: Engine) -> FileService:
-        store = ObjectStore(engine.settings.data_dir)
+        store = engine.runtime.store
         return FileService(engine.runtime.db, store, FileLimits(file=10, task=25, result=30, count=4))
 
     @pytest.mark.parametrize(
@@ -120,6 +121,7 @@ class TestHowMuch:
         assert refused.value.subject == code
         assert len(stored(engine)) == len(await listed(engine)) == len(sizes) - 1
 
+    @ON_BOTH_STORES
     async def test_p14_what_comes_counts_and_not_what_was_told(self, engine: Engine, files: FileService):
         task = (await engine.claimed(await engine.worker())).task
         with pytest.raises(QuotaExceeded, match="larger than 10 bytes"):
@@ -236,6 +238,7 @@ class TestResult:
         assert await listed(engine) == ["result.json"]
 
 
+@ON_BOTH_STORES
 class TestSweep:
     async def test_files_of_an_attempt_that_another_one_followed_go(self, engine: Engine):
         claimed = await engine.claimed(await engine.worker())
@@ -267,7 +270,7 @@ class TestSweep:
         assert left.path not in stored(engine)
 
     async def test_what_is_no_content_of_a_file_is_left_alone(self, engine: Engine):
-        ObjectStore(engine.settings.data_dir).put("files/ab/readme.txt", b"mine")
+        engine.runtime.store.put("files/ab/readme.txt", b"mine")
         assert await engine.runtime.file_sweep.sweep_orphans() == 0
         assert stored(engine) == {"files/ab/readme.txt"}
 

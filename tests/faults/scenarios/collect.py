@@ -231,12 +231,12 @@ async def _tell_records(ground: Ground) -> None:
 
 async def _tell_files(ground: Ground) -> None:
     """Sweep as schedulers do, without waiting for things to be old; then each file has its row."""
-    collecting, db = ground.site.runtime.collecting, ground.site.runtime.db
-    sweep = DatasetSweep(db, collecting.store, replaced_after=timedelta(0), orphaned_after=timedelta(0))
+    store, db = ground.site.runtime.store, ground.site.runtime.db
+    sweep = DatasetSweep(db, store, replaced_after=timedelta(0), orphaned_after=timedelta(0))
     swept = 0
     while deleted := await sweep.sweep():
         swept += deleted
-    files = {file.name for file in collecting.store.files("datasets")}
+    files = {file.name for file in store.files("datasets")}
     async with db.read() as tx:
         named = set((await tx.execute(select(segment.c.path))).scalars())
     ground.report.numbers["files"] = f"{len(files)}, rows of the manifest {len(named)}, swept {swept}"

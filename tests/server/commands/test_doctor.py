@@ -12,6 +12,7 @@ import pytest
 
 from tests.fixtures.cli import Ran, Weir
 from tests.fixtures.server import ServerUnderTest
+from tests.fixtures.stores import SECRET, Bucket
 from tests.tools.processes import MARK
 
 
@@ -91,6 +92,16 @@ def test_names_what_is_missing_and_the_command_that_helps(weir_program: Weir):
     assert "WEIR_REDIS_URL" in found["redis"]["advice"]
     assert (found["database"]["ok"], found["redis"]["ok"]) == (False, False)
     assert "s3cret" not in ran.out + ran.err
+
+
+async def test_tries_the_bucket(weir_program: Weir, bucket: Bucket):
+    given = {f"WEIR_{name.upper()}": value for name, value in bucket.settings.items()}
+    found = findings(await run(weir_program, "doctor", "--json", **given))["store"]
+    assert (found["ok"], bucket.keys()) == (True, set())
+    ran = await run(weir_program, "doctor", "--json", **given | {"WEIR_STORE": "s3://nothing-here"})
+    found = findings(ran)["store"]
+    assert found["found"] == "the store s3://nothing-here refuses: NoSuchBucket; there is no such bucket"
+    assert (found["ok"], ran.status, SECRET in ran.out + ran.err) == (False, 1, False)
 
 
 async def test_tells_tables_that_are_not_the_newest(weir_program: Weir, tmp_path: Path):

@@ -2,21 +2,19 @@
 
 import gzip
 import json
-from collections.abc import Generator
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.fixtures.files_server import FilesServer
+from tests.fixtures.stores import KEY, SECRET, S3Server
 from tests.workers.connectors.gathering import assert_resumes, gather, gather_with_stops, refusal
 from weir_workers.connectors.contract import Source, Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.files import FilesConnector
 
 SMALL = FilesConnector(block=200)
-KEYS = {"access_key": "key-of-tests", "secret_key": "s3cret-of-tests"}
+KEYS = {"access_key": KEY, "secret_key": SECRET}
 COLUMNS = [{"name": "id", "type": "int64"}, {"name": "word", "type": "string"}]
 
 
@@ -29,23 +27,15 @@ def as_csv(records: list[dict[str, Any]]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def s3() -> Generator[str]:
+def s3(s3_server: S3Server) -> str:
     """The address of an S3 server with a bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    options: dict[str, Any] = {"endpoint_url": url, "region_name": "us-east-1"}
-    keys = {"aws_access_key_id": KEYS["access_key"], "aws_secret_access_key": KEYS["secret_key"]}
-    client: Any = boto3.client("s3", **options, **keys)  # pyright: ignore[reportUnknownMemberType]
+    client = s3_server.client
     client.create_bucket(Bucket="shop")
     for number in range(3):
         client.put_object(Bucket="shop", Key=f"in/2024-0{number}/a.csv", Body=as_csv(rows(number * 20, 20)))
     packed = gzip.compress(b"".join(json.dumps(one).encode() + b"\n" for one in rows(0, 50)))
     client.put_object(Bucket="shop", Key="in/packed/a.ndjson.gz", Body=packed)
-    yield url
-    client.close()
-    server.stop()
+    return s3_server.url
 
 
 def bucket(s3: str, url: str = "s3://shop/in", **more: Any) -> Source:

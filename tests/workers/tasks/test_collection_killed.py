@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -12,13 +13,16 @@ from tests.fixtures.engine import person
 from tests.fixtures.hands import Hands
 from tests.fixtures.http_source import HttpSource, hang
 from tests.fixtures.workers import SECONDS, Fleet
+from weir_core.datasets.sweep import DatasetSweep
 from weir_core.tasks.events import Event, EventKind
 from weir_core.tasks.states import TaskState
 
 # The long form is the scenario `collect` of `make soak`; a kill over SQLite is in the demo.
 pytestmark = [
     pytest.mark.usefixtures("database_kind"),
-    pytest.mark.parametrize("database_kind", ["mariadb"], indirect=True),
+    pytest.mark.parametrize(
+        "database_kind,store_kind", [("mariadb", "folder"), ("mariadb", "s3")], indirect=True
+    ),
 ]
 
 SEGMENT = {"WEIR_SEGMENT_ROWS": "20"}
@@ -68,6 +72,10 @@ class TestKilledWorker:
         found = await hands.ids(collection.dataset_id)
         assert [one for one, count in Counter(found).items() if count > 1] == []
         assert found == list(range(35))
+        store = fleet.engine.runtime.store
+        sweep = DatasetSweep(fleet.engine.runtime.db, store, orphaned_after=timedelta(0))
+        await sweep.sweep_orphans()
+        assert len(list(store.files())) == 2
         events = await watching
         assert [event.seq for event in events] == sorted({event.seq for event in events})
         assert "goes on after segment 1, page 2" in lines(events)

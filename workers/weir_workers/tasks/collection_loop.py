@@ -7,7 +7,7 @@ next attempt asks for no page of it again.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -22,7 +22,7 @@ from weir_core.datasets.service import arrow_schema
 from weir_core.runtime import Runtime
 from weir_workers.connectors.contract import Batch, Checkpoint, Connector, Drift, Item, Said, Source, Wanted
 from weir_workers.connectors.errors import SourceError
-from weir_workers.tasks.patience import patiently
+from weir_workers.tasks.patience import patiently, putting
 
 _TELL_SECONDS: Final = 0.4
 
@@ -51,7 +51,8 @@ class CollectionLoop:
         self._place: CursorValue | None = None
         self._source = source_of(plan)
         self._wanted = wanted_of(plan)
-        self._writer = writer_of(runtime, plan, Limits(rows=runtime.settings.segment_rows))
+        limits = Limits(rows=runtime.settings.segment_rows)
+        self._writer = writer_of(runtime, plan, limits, ctx.log.warning)
 
     async def run(self) -> None:
         """Read to the end of the source, and commit all of it."""
@@ -139,7 +140,7 @@ class CollectionLoop:
             return await datasets.commit(plan.run_id, plan.attempt, number, replace(commit, settled=settled))
 
         # A commit that got through and whose answer was lost is not done twice.
-        self._committed = await patiently(send)
+        self._committed = await patiently(send, tell=self._ctx.log.warning)
         self._commits = number
         self._seen = replace(self._seen, counts=self._seen.counts - commit.counts, rejects=0)
         if commit.segment is not None:
@@ -201,10 +202,12 @@ def wanted_of(plan: Plan, limit: int = 0) -> Wanted:
     )
 
 
-def writer_of(runtime: Runtime, plan: Plan, limits: Limits) -> SegmentWriter:
-    """What gathers a run's rows."""
+def writer_of(
+    runtime: Runtime, plan: Plan, limits: Limits, tell: Callable[[str], None] | None = None
+) -> SegmentWriter:
+    """What gathers a run's rows; `tell` is told when it waits for the store."""
     return SegmentWriter(
-        runtime.collecting.store,
+        putting(runtime.store, tell),
         SegmentNames(str(plan.dataset_id), str(plan.run_id), plan.attempt),
         schema=arrow_schema(plan.columns) if plan.columns and plan.columns_fixed else None,
         cursor_field=plan.cursor_field,

@@ -1,4 +1,4 @@
-"""Waiting for the database: a run outlives an outage of it."""
+"""Waiting for database and store: a run outlives an outage of them."""
 
 import asyncio
 import time
@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from weir.task import TaskFailure
+from weir_core.datasets.segments import Put
 from weir_core.errors import Conflict, DependencyDown
+from weir_core.stores.contract import ObjectStore
+from weir_core.stores.threads import in_thread
 
 T = TypeVar("T")
 
@@ -15,14 +18,34 @@ _PAUSE: Final = 0.5
 
 
 async def patiently(
-    call: Callable[[], Awaitable[T]], *, seconds: float = _SECONDS, pause: float = _PAUSE
+    call: Callable[[], Awaitable[T]],
+    *,
+    seconds: float = _SECONDS,
+    pause: float = _PAUSE,
+    tell: Callable[[str], None] | None = None,
 ) -> T:
-    """What a repeatable call answers, once the database does; after that long the task's retry waits."""
+    """What a repeatable call answers, once that does which it asks; after that long the task's retry waits.
+
+    `tell` is told once what is waited for.
+    """
     until = time.monotonic() + seconds
     while True:
         try:
             return await call()
         except (DependencyDown, Conflict) as error:
             if time.monotonic() + pause > until:
-                raise TaskFailure("DEPENDENCY", error.message, code="db") from error
+                code = error.part if isinstance(error, DependencyDown) else "db"
+                raise TaskFailure("DEPENDENCY", error.message, code=code) from error
+            if tell is not None and isinstance(error, DependencyDown):
+                tell(f"waiting: {error.message}")
+                tell = None
         await asyncio.sleep(pause)
+
+
+def putting(store: ObjectStore, tell: Callable[[str], None] | None = None) -> Put:
+    """What stores content once the store answers; OSError where it refuses."""
+
+    async def put(name: str, content: memoryview) -> None:
+        await patiently(lambda: in_thread(store.put, name, content), tell=tell)
+
+    return put

@@ -22,7 +22,7 @@ from weir_core.runtime import Runtime
 from weir_workers.connectors.contract import Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.registry import ConnectorUnknown, connector
-from weir_workers.tasks.patience import patiently
+from weir_workers.tasks.patience import patiently, putting
 
 
 class ResolveInput(BaseModel):
@@ -58,9 +58,14 @@ async def resolve_quarantine(asked: ResolveInput, ctx: Context) -> ResolveOutput
         resolving = Resolving(runtime, ctx, asked, kept)
         await resolving.run()
     except (DependencyDown, Conflict) as error:
-        raise TaskFailure("DEPENDENCY", error.message, code="db") from error
+        code = error.part if isinstance(error, DependencyDown) else "db"
+        raise TaskFailure("DEPENDENCY", error.message, code=code) from error
     except WeirError as error:
         raise TaskFailure("INVALID_INPUT", error.message, code=error.reason) from error
+    except OSError as error:
+        raise TaskFailure(
+            "RESOURCE", f"a segment can't be written: {error.strerror}", code="storage"
+        ) from error
     except (SchemaMismatch, SourceError, ConnectorUnknown) as error:
         raise TaskFailure("INVALID_INPUT", str(error), code="schema") from error
     done = kept.done
@@ -135,7 +140,7 @@ class Resolving:
         collection = target.collection
         name = SegmentNames(str(target.dataset.id), str(self._task_id), self._ctx.attempt)
         return SegmentWriter(
-            self._runtime.collecting.store,
+            putting(self._runtime.store),
             name,
             first=number,
             schema=arrow_schema(target.columns) if target.columns else None,

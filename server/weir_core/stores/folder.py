@@ -1,73 +1,40 @@
-"""Files under one folder, by name: whole and on the disk, or not there at all.
+"""A folder as a store.
 
 A file is written under a temporary name, synced, renamed and its folder synced,
-so that a name never shows half a file, not even after a power cut. A name is a
-few plain parts joined by `/`; nothing else gets to the file system.
+so that a name never shows half a file, not even after a power cut.
 """
 
-import hashlib
 import os
-import re
 import secrets
 import shutil
 import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO
 
 from weir_core.failpoints import reach
+from weir_core.stores.contract import PORTION, Intake, Measure, Source, StoredFile, UnsafeName, checked
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,199}){0,15}")
 _UNFINISHED = ".unfinished-"
-_PORTION: Final = 1 << 20
 
 
-class Source(Protocol):
-    """Gives content a portion at a time; nothing at its end."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
-class UnsafeName(ValueError):
-    """A name that the store does not take."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} is no name of a stored file; it must be plain parts joined by '/'")
-
-
-class TooLarge(ValueError):
-    """Content that goes on beyond what may be stored; nothing of it is."""
-
-
-class Abandoned(Exception):
-    """Nobody wants the content any more; nothing of it is stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """Size and SHA-256 of what was stored."""
-
-    size: int
-    sha256: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file of the store."""
-
-    name: str
-    size: int
-    modified: float
-
-
-class ObjectStore:
-    """A folder as a store. Its methods block: call them from a thread."""
+class FolderStore:
+    """Files of a folder, which all machines see that share it."""
 
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.realpath(root))
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return str(self._root)
+
+    @property
+    def remote(self) -> bool:
+        """No: what it lacks is room, and that is seen without asking."""
+        return False
 
     def put(self, name: str, content: bytes | memoryview) -> None:
         """Stores the content under the name; one that is there is replaced."""
@@ -75,21 +42,19 @@ class ObjectStore:
             draft.write(content)
 
     def put_from(self, name: str, source: Source, most: int, abandoned: threading.Event) -> Measure:
-        """Stores what `source` gives, a portion at a time; TooLarge, Abandoned.
-
-        What is measured is what was stored, whatever becomes of the source meanwhile.
-        """
-        digest, size = hashlib.sha256(), 0
+        """Stores what `source` gives, a portion at a time; TooLarge, Abandoned."""
+        intake = Intake(source, most, abandoned)
         with self._drafted(name) as draft:
-            while portion := source.read(_PORTION):
-                size += len(portion)
-                if size > most:
-                    raise TooLarge(f"more than {most:,} bytes")
-                if abandoned.is_set():
-                    raise Abandoned
-                digest.update(portion)
+            for portion in intake.portions():
                 draft.write(portion)
-        return Measure(size, digest.digest())
+        return intake.measure()
+
+    def open(self, name: str) -> BinaryIO:
+        """The file, to read and to seek in; FileNotFoundError."""
+        import pyarrow as pa
+
+        # Read by Arrow without Python's lock.
+        return pa.OSFile(str(self.path(name)))
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Some bytes of a file, fewer at its end; FileNotFoundError."""
@@ -100,13 +65,11 @@ class ObjectStore:
     def copy_to(self, name: str, target: Path) -> None:
         """Writes a file's content to a file that is not there yet; OSError where it is."""
         with self.path(name).open("rb") as source, target.open("xb") as file:
-            shutil.copyfileobj(source, file, _PORTION)
+            shutil.copyfileobj(source, file, PORTION)
 
     def path(self, name: str) -> Path:
         """Where the file with that name is; UnsafeName if it would be outside."""
-        if _NAME.fullmatch(name) is None:
-            raise UnsafeName(name)
-        target = self._root / name
+        target = self._root / checked(name)
         # A link inside the folder may lead out of it.
         if not Path(os.path.realpath(target)).is_relative_to(self._root):
             raise UnsafeName(name)
