@@ -82,6 +82,16 @@ class TestReading:
         assert_resumes(readings)
 
     @pytest.mark.usefixtures("small")
+    async def test_a_state_of_a_whole_table_that_leads_to_its_start_is_no_place_to_go_on_at(
+        self, tap: Make, tmp_path: Path
+    ):
+        write(tmp_path, *rows(*range(150)))
+        whole_state = {"version": 1795683606817, "initial_full_table_complete": True}
+        readings = await gather_with_stops(TAP, tap(whole_state=whole_state, state_every=120), WHOLE)
+        assert readings[0].column("id") == list(range(150))
+        assert_resumes(readings)
+
+    @pytest.mark.usefixtures("small")
     async def test_a_tap_that_gives_other_records_again_is_refused(self, tap: Make):
         whole = await gather(TAP, tap(shuffle=True), WHOLE)
         with pytest.raises(SourceError, match="did not give the same records") as caught:
@@ -100,6 +110,21 @@ class TestReading:
         ]
         again = Wanted({}, stream="rows", cursor_field="id", cursor=later.positions[-1]["cursor"])
         assert (await gather(TAP, tap(), again)).rows == []
+
+    async def test_what_comes_after_the_last_state_of_a_tap_that_ends_well_is_there(self, tap: Make):
+        got = await gather(TAP, tap(at_end=False, state_every=40), BY_ID)
+        assert got.column("id") == list(range(100))
+        assert got.positions[-1]["done"]
+
+    async def test_a_tap_without_records_needs_no_state(self, tap: Make, tmp_path: Path):
+        write(tmp_path)
+        assert (await gather(TAP, tap(), BY_ID)).rows == []
+        write(tmp_path, *rows(1))
+        error = await refusal(TAP, tap(at_end=False), BY_ID)
+        assert (error.code, "no STATE" in error.message) == ("tap.state", True)
+
+    async def test_records_may_bear_either_name_of_their_stream(self, tap: Make):
+        assert len((await gather(TAP, tap(named="a table"), BY_ID)).rows) == 100
 
     async def test_of_a_tap_that_breaks_only_what_its_state_covers_is_given(self, tap: Make):
         batches: list[Batch] = []
@@ -131,6 +156,12 @@ class TestProcess:
             said = [item.text async for item in items if isinstance(item, Said)]
         assert "signed in with [redacted]" in said
         assert "Loading [redacted]…" in said
+
+    async def test_records_of_other_streams_are_told_once(self, tap: Make):
+        other = json.dumps({"type": "RECORD", "stream": "others", "record": {}})
+        async with aclosing(TAP.read(tap(odd=[other, other]), WHOLE, Partition())) as items:
+            said = [item.text async for item in items if isinstance(item, Said)]
+        assert said.count("records of the stream 'others' are passed over") == 1
 
     async def test_a_silent_tap_is_ended(self, tap: Make):
         source = tap(hang_at=3)

@@ -47,6 +47,7 @@ _LARGEST_CATALOG: Final = 32 * 1024 * 1024
 _LOOK_SECONDS: Final = 0.5
 _MIB: Final = 1024 * 1024
 _PAGE: Final = 4 * 1024 * 1024
+_MOST_NAMES: Final = 100
 
 
 class SingerConnector(Connector):
@@ -116,7 +117,8 @@ class _Reading:
         cursor = wanted.cursor if isinstance(wanted.cursor, str) else None
         self._covering = Covering(cursor, position, wanted.cursor_field)
         self._lines = _Lines()
-        self._stream = wanted.stream
+        self._names = {wanted.stream}
+        self._passed_over: set[str] = set()
         self._parser: PageParser | None = None
         self._schema_seen = b""
         self._schema_told = b""
@@ -142,12 +144,12 @@ class _Reading:
                 code = await tap.ended()
                 for text in tap.said():
                     yield Said(text)
-                async for item in self._given(self._covering.portion(last=code == 0)):
+                if not code:
+                    self._check_moved()
+                async for item in self._given(self._covering.portion() if code else self._covering.rest()):
                     yield item
                 if code:
                     raise _ended(code, tap)
-                self._check_moved()
-                yield Checkpoint(self._covering.end(), Counts())
             except NotTheSame:
                 raise SourceError(
                     "INVALID_INPUT",
@@ -160,15 +162,14 @@ class _Reading:
         files = {"config": orjson.dumps(self._connection.whole_config()).decode()}
         argv = [self._program, "--config", "{config}"]
         if catalog is not None:
-            if self._stream not in {messages.name_of(one) for one in messages.streams_of(catalog)}:
-                known = ", ".join(sorted(map(messages.name_of, messages.streams_of(catalog)))[:20])
-                raise _invalid(
-                    f"the tap has no stream {self._stream!r}; it has {known or 'none'}", "tap.stream"
-                )
-            entry = next(one for one in messages.streams_of(catalog) if messages.name_of(one) == self._stream)
-            files["catalog"] = messages.selected(catalog, self._stream, self._wanted.cursor_field)
-            # Its records bear the other name that the catalog has for it.
-            self._stream = str(entry.get("stream") or self._stream)
+            stream, streams = self._wanted.stream, messages.streams_of(catalog)
+            entry = next((one for one in streams if messages.name_of(one) == stream), None)
+            if entry is None:
+                known = ", ".join(sorted(map(messages.name_of, streams))[:20])
+                raise _invalid(f"the tap has no stream {stream!r}; it has {known or 'none'}", "tap.stream")
+            files["catalog"] = messages.selected(catalog, stream, self._wanted.cursor_field)
+            # Its records bear either of the names that the catalog has for it.
+            self._names |= {str(entry.get("stream") or stream)}
             argv += [f"--{self._connection.catalog}", "{catalog}"]
         if self._covering.start is not None:
             files["state"] = orjson.dumps(self._covering.start).decode()
@@ -201,7 +202,7 @@ class _Reading:
                         code="tap.timeout",
                     )
                 if self._covering.full or idle or self._left:
-                    async for item in self._given(self._covering.portion(last=bool(self._left))):
+                    async for item in self._given(self._covering.portion(hurry=bool(self._left))):
                         yield item
             for text in self._take(b"\n"):
                 yield Said(text)
@@ -222,19 +223,20 @@ class _Reading:
             message = messages.message_of(line)
             match message:
                 case messages.OddMessage():
-                    if message.stream == self._stream:
+                    if message.stream in self._names:
                         self._count(message.record)
                         self._covering.take(message.record, "the record is no proper JSON")
                 case None:
                     if line.strip():
                         printed.append(self._masks.clean(line[:2000].decode(errors="replace")))
                 case _:
-                    self._heed(message)
+                    printed += self._heed(message)
         return printed
 
-    def _heed(self, message: messages.Message) -> None:
+    def _heed(self, message: messages.Message) -> list[str]:
+        """Does what a message says; gives what is to be told of it."""
         match message.type:
-            case "RECORD" if message.stream == self._stream:
+            case "RECORD" if message.stream in self._names:
                 raw = bytes(message.record)
                 self._count(raw)
                 self._covering.take(raw)
@@ -242,11 +244,15 @@ class _Reading:
                 if len(message.value) > LARGEST:
                     raise _invalid(f"the tap's STATE has more than {LARGEST:,} bytes", "tap.state")
                 self._covering.mark(msgspec.json.decode(message.value))
-            case "SCHEMA" if message.stream == self._stream:
+            case "SCHEMA" if message.stream in self._names:
                 self._schema_told = bytes(message.schema)
+            case "RECORD" if message.stream not in self._passed_over and len(self._passed_over) < _MOST_NAMES:
+                self._passed_over.add(message.stream)
+                return [f"records of the stream {self._masks.clean(message.stream[:200])!r} are passed over"]
             case _:
                 # ACTIVATE_VERSION says that what it gave before is outdated: a FULL run swaps by itself.
                 pass
+        return []
 
     def _count(self, raw: bytes) -> None:
         self._records += 1
@@ -317,7 +323,7 @@ class _Reading:
         return self._left <= 0
 
     def _check_moved(self) -> None:
-        if self._wanted.cursor_field and not self._covering.moved and self._covering.start is None:
+        if self._wanted.cursor_field and self._covering.stuck:
             raise _invalid(
                 "the tap gave no STATE to go on from, so it can't be read INCREMENTAL; take mode FULL",
                 "tap.state",
