@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures import fake_tap
 from tests.workers.connectors.gathering import assert_resumes, gather, gather_with_stops, refusal
-from weir_workers.connectors import singer_state
+from weir_workers.connectors import singer, singer_state
 from weir_workers.connectors.contract import Batch, Partition, Said, Source, Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.singer import SingerConnector
@@ -125,6 +125,15 @@ class TestReading:
 
     async def test_records_may_bear_either_name_of_their_stream(self, tap: Make):
         assert len((await gather(TAP, tap(named="a table"), BY_ID)).rows) == 100
+
+    async def test_what_a_slow_tap_gives_does_not_wait_for_much_of_it(
+        self, tap: Make, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(singer, "_WAIT_SECONDS", 0.1)
+        monkeypatch.setattr(singer, "_LOOK_SECONDS", 60)
+        got = await gather(TAP, tap(pause=0.01), BY_ID)
+        assert got.column("id") == list(range(100))
+        assert len(got.positions) > 2
 
     async def test_of_a_tap_that_breaks_only_what_its_state_covers_is_given(self, tap: Make):
         batches: list[Batch] = []

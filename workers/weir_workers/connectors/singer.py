@@ -45,6 +45,8 @@ from weir_workers.connectors.tap_settings import TapCollection, TapConnection, s
 _LONGEST: Final = 8 * 1024 * 1024
 _LARGEST_CATALOG: Final = 32 * 1024 * 1024
 _LOOK_SECONDS: Final = 0.5
+_WAIT_SECONDS: Final = 2.0
+"""Longest that what may be given waits for more of it."""
 _MIB: Final = 1024 * 1024
 _PAGE: Final = 4 * 1024 * 1024
 _MOST_NAMES: Final = 100
@@ -179,7 +181,7 @@ class _Reading:
     async def _running(self, tap: Tap) -> AsyncGenerator[Item]:
         """What comes while the tap runs."""
         coming = asyncio.ensure_future(tap.read())
-        heard = time.monotonic()
+        heard = given = time.monotonic()
         try:
             while True:
                 await asyncio.wait({coming}, timeout=_LOOK_SECONDS)
@@ -201,7 +203,8 @@ class _Reading:
                         f"the tap sent nothing for {self._connection.idle_seconds:g} s",
                         code="tap.timeout",
                     )
-                if self._covering.full or idle or self._left:
+                if self._covering.full or idle or self._left or time.monotonic() - given > _WAIT_SECONDS:
+                    given = time.monotonic()
                     async for item in self._given(self._covering.portion(hurry=bool(self._left))):
                         yield item
             for text in self._take(b"\n"):
