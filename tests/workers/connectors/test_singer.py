@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures import fake_tap
 from tests.workers.connectors.gathering import assert_resumes, gather, gather_with_stops, refusal
-from weir_workers.connectors import singer, singer_state
+from weir_workers.connectors import tap_reading, tap_state
 from weir_workers.connectors.contract import Batch, Partition, Said, Source, Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.singer import SingerConnector
@@ -56,8 +56,8 @@ async def broken(source: Source, batches: list[Batch]) -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few records are a portion."""
-    monkeypatch.setattr(singer_state, "PORTION", 500)
-    monkeypatch.setattr(singer_state, "HELD", 1500)
+    monkeypatch.setattr(tap_state, "PORTION", 500)
+    monkeypatch.setattr(tap_state, "HELD", 1500)
 
 
 class TestReading:
@@ -129,8 +129,8 @@ class TestReading:
     async def test_what_a_slow_tap_gives_does_not_wait_for_much_of_it(
         self, tap: Make, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(singer, "_WAIT_SECONDS", 0.1)
-        monkeypatch.setattr(singer, "_LOOK_SECONDS", 60)
+        monkeypatch.setattr(tap_reading, "_WAIT_SECONDS", 0.1)
+        monkeypatch.setattr(tap_reading, "_LOOK_SECONDS", 60)
         got = await gather(TAP, tap(pause=0.01), BY_ID)
         assert got.column("id") == list(range(100))
         assert len(got.positions) > 2
