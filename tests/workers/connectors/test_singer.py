@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures import fake_tap
 from tests.workers.connectors.gathering import assert_resumes, gather, gather_with_stops, refusal
-from weir_workers.connectors import tap_reading, tap_state
+from weir_workers.connectors import tap_lines, tap_reading, tap_state
 from weir_workers.connectors.contract import Batch, Partition, Said, Source, Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.singer import SingerConnector
@@ -148,6 +148,16 @@ class TestReading:
         got = await gather(TAP, tap(nan_at=3), WHOLE)
         assert got.column("id") == [0, 1, 4]
         assert [json.loads(one.raw)["id"] for one in got.rejects] == ["two", 3]
+
+    async def test_a_record_that_is_too_long_goes_to_quarantine_cut(
+        self, tap: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(tap_lines, "LONGEST", 1000)
+        write(tmp_path, *rows(0), rows(1)[0] | {"name": "x" * 2_000_000}, *rows(2))
+        got = await gather(TAP, tap(), WHOLE)
+        assert got.column("id") == [0, 2]
+        [reject] = got.rejects
+        assert (len(reject.raw), reject.reason) == (1000, "the message is too long")
 
     async def test_a_new_field_becomes_a_column_where_columns_may_grow(self, tap: Make, tmp_path: Path):
         write(tmp_path, *rows(0), rows(1)[0] | {"more": 5})
