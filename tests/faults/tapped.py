@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import re
 import secrets
+import subprocess
+import sys
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +27,8 @@ _WORDS: Final = "word " * 40
 _PAGE: Final = 50
 _TABLE: Final = """id INT PRIMARY KEY AUTO_INCREMENT, at DATETIME NOT NULL, name VARCHAR(50) NOT NULL,
 words VARCHAR(300) NOT NULL, INDEX (at)"""
+_FIRST_USER: Final = datetime(2013, 1, 1, tzinfo=UTC)
+_BETWEEN: Final = re.compile(r"updated_at:\{(\S+)\s+TO (\S+)\]")
 
 
 class Source(Protocol):
@@ -54,10 +60,10 @@ class Tapped:
     """How many pages were asked for: the sign of being under way, of a tap whose STATE comes at its end."""
 
     @property
-    def packages(self) -> list[str]:
+    def allowed(self) -> list[str]:
         """What an operator has to allow."""
         told = self.settings()
-        return [told["package"], *told.get("more_packages", [])]
+        return [told["package"], *told.get("more_packages", []), *filter(None, [told.get("manifest")])]
 
 
 @dataclass
@@ -238,8 +244,79 @@ def by_rows(table: Table, port: int, mode: SyncMode.ValueType) -> Tapped:
     )
 
 
+@dataclass
+class Tenant:
+    """Users over HTTP as Auth0 lists them, in the order of `updated_at`, a third of a day apart."""
+
+    url: str = ""
+    count: int = 0
+    key: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    async def grow(self, count: int) -> None:
+        """Have so many users more."""
+        self.count += count
+
+    async def serve(self, request: web.Request) -> web.Response:
+        """A page of users, or the one organization with the one member that a check asks for."""
+        if request.headers.get("Authorization") != f"Bearer {self.key}":
+            return web.Response(status=401)
+        path = request.path.removeprefix("/api/v2/")
+        if path != "users":
+            return web.json_response([{"id": "one", "user_id": "one", "client_id": "one"}])
+        await asyncio.sleep(_LATENCY)
+        after, until = _BETWEEN.fullmatch(request.query["q"]).groups()  # pyright: ignore[reportOptionalMemberAccess]
+        first = bisect_right(range(1, self.count + 1), _moment(after), key=_updated) + 1
+        end = bisect_right(range(1, self.count + 1), _moment(until), key=_updated) + 1
+        begin = first + int(request.query.get("page", 0)) * _PAGE
+        return web.json_response([_user(one) for one in range(begin, min(begin + _PAGE, end))])
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _updated(number: int) -> datetime:
+    return _FIRST_USER + number * timedelta(hours=8)
+
+
+def _user(number: int) -> dict[str, Any]:
+    updated = _updated(number).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"user_id": f"auth0|{number}", "id": number, "updated_at": updated, "name": _WORDS}
+
+
+def by_slices(tenant: Tenant, manifest: Path) -> Tapped:
+    """The manifest of airbyte-source-auth0: slices of a year, with a STATE after each."""
+
+    def settings() -> dict[str, Any]:
+        config = {
+            "base_url": tenant.url,
+            "start_date": "2013-01-01T00:00:00.000Z",
+            "credentials": {"auth_type": "oauth2_access_token"},
+        }
+        return {"package": "airbyte-cdk==7.39.1", "manifest": str(manifest), "config": config}
+
+    return Tapped(
+        "manifest of airbyte-source-auth0",
+        "airbyte",
+        tenant,
+        settings,
+        {"config_secrets": json.dumps({"credentials": {"access_token": tenant.key}})},
+        "users",
+        SyncMode.SYNC_MODE_INCREMENTAL,
+        "updated_at",
+        5000,
+    )
+
+
+def manifest_of_auth0(folder: Path) -> Path:
+    """The manifest in the package, which is fetched without what it needs."""
+    command = [sys.executable, "-m", "uv", "pip", "install", "-q", "--no-deps", "--target", str(folder)]
+    subprocess.run([*command, "airbyte-source-auth0==0.5.16"], check=True)
+    return folder / "source_auth0/manifest.yaml"
+
+
 @asynccontextmanager
-async def served(shelves: Sequence[Shelf]) -> AsyncGenerator[None]:
+async def served(shelves: Sequence[Shelf | Tenant]) -> AsyncGenerator[None]:
     """Serve each on a port of its own."""
     runners: list[web.AppRunner] = []
     try:

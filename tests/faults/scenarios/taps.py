@@ -19,7 +19,18 @@ from tests.faults.programs import Program
 from tests.faults.report import Report
 from tests.faults.services import Service
 from tests.faults.site import SHORT, Site, Size, free_port, opened
-from tests.faults.tapped import Shelf, Table, Tapped, by_pages, by_rows, by_windows, served
+from tests.faults.tapped import (
+    Shelf,
+    Table,
+    Tapped,
+    Tenant,
+    by_pages,
+    by_rows,
+    by_slices,
+    by_windows,
+    manifest_of_auth0,
+    served,
+)
 from tests.tools.guard import ROOT
 from weir.types import Connection, SyncMode, TaskState
 from weir_core.collections.models import run
@@ -158,12 +169,13 @@ class Ground:
 
 
 async def taps(asked: Asked) -> list[Report]:
-    """Three taps, one of them in two modes; each of two runs is killed twice."""
+    """Three taps, one of them in two modes, and a manifest; each of two runs is killed twice."""
     report = Report("taps")
-    shelves = [Shelf(), Shelf()]
+    shelves, tenant = [Shelf(), Shelf()], Tenant()
+    manifest = await asyncio.to_thread(manifest_of_auth0, asked.folder / "auth0")
     schemas = asked.folder / "schemas"
     schemas.mkdir()
-    async with served(shelves):
+    async with served([*shelves, tenant]):
         (asked.folder / "source").mkdir()
         source = Service(
             "mariadb", asked.folder / "source/mariadb", port := free_port(random.Random(asked.seed))
@@ -174,6 +186,7 @@ async def taps(asked: Asked) -> list[Report]:
             by_pages(shelves[1]),
             by_rows(tables[0], port, SyncMode.SYNC_MODE_INCREMENTAL),
             by_rows(tables[1], port, SyncMode.SYNC_MODE_FULL),
+            by_slices(tenant, manifest),
         ]
         try:
             await source.start()
@@ -187,7 +200,7 @@ async def _run(asked: Asked, report: Report, chosen: list[Tapped]) -> None:
     variables = {
         "WEIR_PACKS": "builtin",
         "WEIR_SEGMENT_ROWS": "200",
-        "WEIR_TAPS": ",".join(sorted({package for tapped in chosen for package in tapped.packages})),
+        "WEIR_TAPS": ",".join(sorted({package for tapped in chosen for package in tapped.allowed})),
         "WEIR_TAP_FOLDER": str(ROOT / ".cache/taps"),
     }
     size = Size(servers=1, workers=len(chosen), schedulers=1, slots=1)

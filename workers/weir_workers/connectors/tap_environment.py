@@ -40,13 +40,13 @@ async def program_of(connection: ProgramConnection) -> AsyncGenerator[str]:
     settings = Settings()
     if not connection.package:
         if connection.executable not in settings.taps:
-            raise _refused(f"the program {connection.executable!r}")
+            raise refused(f"the program {connection.executable!r}")
         yield connection.executable
         return
     packages = sorted({connection.package, *connection.more_packages})
-    refused = [one for one in packages if not _allowed(one, settings.taps)]
-    if refused:
-        raise _refused(f"the package {bare(refused[0])!r}")
+    foreign = [one for one in packages if not _allowed(one, settings.taps)]
+    if foreign:
+        raise refused(f"the package {bare(foreign[0])!r}")
     place = _root(settings) / _key(packages)
     lock = await _made(place, packages)
     try:
@@ -68,7 +68,8 @@ def _allowed(requirement: str, taps: Sequence[str]) -> bool:
     return "*" in taps or requirement in taps or bare(requirement) in taps
 
 
-def _refused(what: str) -> SourceError:
+def refused(what: str) -> SourceError:
+    """The operator does not allow it."""
     return SourceError(
         "INVALID_INPUT",
         f"{what} may not be run here; an operator names taps in WEIR_TAPS",

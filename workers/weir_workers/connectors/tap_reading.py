@@ -36,6 +36,8 @@ class Start:
     streams: frozenset[str]
     """Names that the records of the wanted stream bear."""
     idle_seconds: float
+    schema: bytes = b""
+    """That of the records, as JSON, where it is known before."""
 
 
 def covering_of(wanted: Wanted, position: Position | None) -> Covering:
@@ -50,7 +52,7 @@ class Reading:
     def __init__(self, start: Start, wanted: Wanted, declared: pa.Schema | None, covering: Covering) -> None:
         self._start = start
         self._wanted = wanted
-        self._rows = RowMaker(declared, wanted)
+        self._rows = RowMaker(declared, wanted, start.schema)
         self._covering = covering
         self._lines = TapLines()
         self._passed_over: set[str] = set()

@@ -31,9 +31,9 @@ class Rows:
 class RowMaker:
     """Makes rows of records; the columns are those of the settings, of the dataset, of the tap's schema."""
 
-    def __init__(self, declared: pa.Schema | None, wanted: Wanted) -> None:
+    def __init__(self, declared: pa.Schema | None, wanted: Wanted, told: bytes = b"") -> None:
         self.declared = declared
-        self.told = b""
+        self.told = told
         """The newest schema that the tap has told, as JSON."""
         self._wanted = wanted
         self._seen = b""

@@ -41,6 +41,7 @@ _NOWHERE: Final = frozenset(
         "partitions_with_progress",
         "version",
         "initial_full_table_complete",
+        "__ab_no_cursor_state_message",
     }
 )
 """What names no place: a run that begins with only these begins at the start."""
