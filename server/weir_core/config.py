@@ -211,8 +211,8 @@ class Settings(BaseSettings):
     taps: Texts = Field(
         default=[],
         description=(
-            "What workers may run as taps: names of packages, or whole paths of programs, joined by commas; "
-            "`*`: any package. Each runs code of its own. Empty: none"
+            "What workers may run as taps: names of packages, or whole paths of programs and manifests, "
+            "joined by commas; `*`: any package. Each runs code of its own. Empty: none"
         ),
     )
     tap_folder: Path | None = Field(

@@ -15,10 +15,11 @@ _CACHE = ROOT / ".cache"
 class Service:
     """One of the two."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, port: int = 0) -> None:
         self.kind = kind
         self.told: dict[str, str] = {}
         self._folder = folder
+        self._port = port
         self._daemon: Daemon | None = None
 
     async def start(self) -> None:
@@ -30,7 +31,7 @@ class Service:
         if self.kind == "redis":
             return start_redis(self._folder, tied=False)
         scratch = _CACHE / f"partial-{self._folder.parent.name}"
-        return start_mariadb(self._folder, _CACHE, scratch, durable=True, tied=False)
+        return start_mariadb(self._folder, _CACHE, scratch, durable=True, tied=False, port=self._port)
 
     async def kill(self) -> None:
         """kill -9, and see it gone."""

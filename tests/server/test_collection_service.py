@@ -78,7 +78,7 @@ async def create_connection(client: Client, **changed: Any) -> Any:
 class TestListConnectors:
     async def test_what_the_worker_told(self, server: ServerUnderTest, hands: Hands):
         listed = (await server.admin.collections.ListConnectors(pb.ListConnectorsRequest())).connectors
-        assert [each.name for each in listed] == ["files", "http", "singer", "sql"]
+        assert [each.name for each in listed] == ["airbyte", "files", "http", "singer", "sql"]
         found = listed[1]
         assert set(found.modes) == {1, 2, 3, 4}
         assert not found.can_discover

@@ -13,6 +13,7 @@ from tests.faults.scenarios.planted import planted
 from tests.faults.scenarios.proxy import proxy
 from tests.faults.scenarios.short import short
 from tests.faults.scenarios.single import alone, frozen_database, frozen_worker
+from tests.faults.scenarios.taps import taps
 
 Scenario = Callable[[Asked], Coroutine[Any, Any, list[Report]]]
 
@@ -28,4 +29,5 @@ SCENARIOS: dict[str, Scenario] = {
     "cancels": cancels,
     "collect": collect,
     "proxy": proxy,
+    "taps": taps,
 }

@@ -11,7 +11,7 @@ from weir_workers.connectors.registry import collection_schema, connection_schem
 
 [DOCUMENT] = [one for one in documents() if one.path.name == "connectors.md"]
 EXAMPLES = [json.loads(text) for kind, text in DOCUMENT.fences if kind == "json"]
-OWN = [one for one in EXAMPLES if one.get("connector") in {"sql", "files", "singer"}]
+OWN = [one for one in EXAMPLES if one.get("connector") in {"sql", "files", "singer", "airbyte"}]
 
 
 @pytest.mark.parametrize("example", OWN, ids=[f"{at}-{one['connector']}" for at, one in enumerate(OWN)])
@@ -25,4 +25,4 @@ def test_each_example_is_taken(example: dict[str, Any]):
 
 
 def test_each_connector_has_some():
-    assert {one["connector"] for one in OWN} == {"sql", "files", "singer"}
+    assert {one["connector"] for one in OWN} == {"sql", "files", "singer", "airbyte"}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures import fake_tap
 from tests.workers.connectors.gathering import assert_resumes, gather, gather_with_stops, refusal
-from weir_workers.connectors import singer_state
+from weir_workers.connectors import tap_lines, tap_reading, tap_state
 from weir_workers.connectors.contract import Batch, Partition, Said, Source, Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.singer import SingerConnector
@@ -56,8 +56,8 @@ async def broken(source: Source, batches: list[Batch]) -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every few records are a portion."""
-    monkeypatch.setattr(singer_state, "PORTION", 500)
-    monkeypatch.setattr(singer_state, "HELD", 1500)
+    monkeypatch.setattr(tap_state, "PORTION", 500)
+    monkeypatch.setattr(tap_state, "HELD", 1500)
 
 
 class TestReading:
@@ -82,6 +82,16 @@ class TestReading:
         assert_resumes(readings)
 
     @pytest.mark.usefixtures("small")
+    async def test_a_state_of_a_whole_table_that_leads_to_its_start_is_no_place_to_go_on_at(
+        self, tap: Make, tmp_path: Path
+    ):
+        write(tmp_path, *rows(*range(150)))
+        whole_state = {"version": 1795683606817, "initial_full_table_complete": True}
+        readings = await gather_with_stops(TAP, tap(whole_state=whole_state, state_every=120), WHOLE)
+        assert readings[0].column("id") == list(range(150))
+        assert_resumes(readings)
+
+    @pytest.mark.usefixtures("small")
     async def test_a_tap_that_gives_other_records_again_is_refused(self, tap: Make):
         whole = await gather(TAP, tap(shuffle=True), WHOLE)
         with pytest.raises(SourceError, match="did not give the same records") as caught:
@@ -101,6 +111,30 @@ class TestReading:
         again = Wanted({}, stream="rows", cursor_field="id", cursor=later.positions[-1]["cursor"])
         assert (await gather(TAP, tap(), again)).rows == []
 
+    async def test_what_comes_after_the_last_state_of_a_tap_that_ends_well_is_there(self, tap: Make):
+        got = await gather(TAP, tap(at_end=False, state_every=40), BY_ID)
+        assert got.column("id") == list(range(100))
+        assert got.positions[-1]["done"]
+
+    async def test_a_tap_without_records_needs_no_state(self, tap: Make, tmp_path: Path):
+        write(tmp_path)
+        assert (await gather(TAP, tap(), BY_ID)).rows == []
+        write(tmp_path, *rows(1))
+        error = await refusal(TAP, tap(at_end=False), BY_ID)
+        assert (error.code, "no STATE" in error.message) == ("tap.state", True)
+
+    async def test_records_may_bear_either_name_of_their_stream(self, tap: Make):
+        assert len((await gather(TAP, tap(named="a table"), BY_ID)).rows) == 100
+
+    async def test_what_a_slow_tap_gives_does_not_wait_for_much_of_it(
+        self, tap: Make, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(tap_reading, "_WAIT_SECONDS", 0.1)
+        monkeypatch.setattr(tap_reading, "_LOOK_SECONDS", 60)
+        got = await gather(TAP, tap(pause=0.01), BY_ID)
+        assert got.column("id") == list(range(100))
+        assert len(got.positions) > 2
+
     async def test_of_a_tap_that_breaks_only_what_its_state_covers_is_given(self, tap: Make):
         batches: list[Batch] = []
         with pytest.raises(SourceError, match="exit code 1: the source went away"):
@@ -114,6 +148,16 @@ class TestReading:
         got = await gather(TAP, tap(nan_at=3), WHOLE)
         assert got.column("id") == [0, 1, 4]
         assert [json.loads(one.raw)["id"] for one in got.rejects] == ["two", 3]
+
+    async def test_a_record_that_is_too_long_goes_to_quarantine_cut(
+        self, tap: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(tap_lines, "LONGEST", 1000)
+        write(tmp_path, *rows(0), rows(1)[0] | {"name": "x" * 2_000_000}, *rows(2))
+        got = await gather(TAP, tap(), WHOLE)
+        assert got.column("id") == [0, 2]
+        [reject] = got.rejects
+        assert (len(reject.raw), reject.reason) == (1000, "the message is too long")
 
     async def test_a_new_field_becomes_a_column_where_columns_may_grow(self, tap: Make, tmp_path: Path):
         write(tmp_path, *rows(0), rows(1)[0] | {"more": 5})
@@ -131,6 +175,12 @@ class TestProcess:
             said = [item.text async for item in items if isinstance(item, Said)]
         assert "signed in with [redacted]" in said
         assert "Loading [redacted]…" in said
+
+    async def test_records_of_other_streams_are_told_once(self, tap: Make):
+        other = json.dumps({"type": "RECORD", "stream": "others", "record": {}})
+        async with aclosing(TAP.read(tap(odd=[other, other]), WHOLE, Partition())) as items:
+            said = [item.text async for item in items if isinstance(item, Said)]
+        assert said.count("records of the stream 'others' are passed over") == 1
 
     async def test_a_silent_tap_is_ended(self, tap: Make):
         source = tap(hang_at=3)

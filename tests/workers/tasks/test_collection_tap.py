@@ -4,12 +4,16 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
+
+import pytest
 
 from tests.fixtures import fake_tap
 from tests.fixtures.collecting import EDITOR_RIGHTS
-from tests.fixtures.engine import person
+from tests.fixtures.engine import Engine, person
 from tests.fixtures.hands import Hands
 from tests.fixtures.workers import SECONDS, Fleet
 from weir_core.collections.models import (
@@ -40,19 +44,21 @@ def installed(folder: Path) -> Path:
     return program
 
 
-def write(folder: Path, count: int) -> None:
-    rows = ({"id": one, "name": f"n{one}", "at": None} for one in range(count))
+def write(folder: Path, count: int, begin: int = 0, word: str = "n") -> None:
+    rows = ({"id": one, "name": f"{word}{one}", "at": None} for one in range(begin, count))
     (folder / "rows").write_text("".join(json.dumps(one) + "\n" for one in rows))
 
 
-async def tap(hands: Hands, program: Path, mode: SyncMode) -> Collection:
-    config = {"file": str(program.parent / "rows"), "hang_at": 70, "child": str(program.parent / "child")}
+async def tap(hands: Hands, program: Path, mode: SyncMode, **config: Any) -> Collection:
+    config = {"file": str(program.parent / "rows"), **config}
     secrets = {"config_secrets": '{"auth": {"token": "hunter2"}}'}
     settings = {"executable": str(program), "config": config}
     collecting = hands.runtime.collecting
     new = NewConnection("", "tap", "singer", settings, secrets, allow_private_addresses=True)
     source = await collecting.connections.create_connection(hands.caller, new)
-    wanted = NewCollection("", "rows", source.id, {}, mode, stream="rows", cursor_field="id")
+    by_key = {"cursor_field": "id"} if mode != SyncMode.FULL else {}
+    keys = ("id",) if mode == SyncMode.MERGE else ()
+    wanted = NewCollection("", "rows", source.id, {}, mode, stream="rows", key_fields=keys, **by_key)
     return await collecting.collections.create_collection(hands.caller, wanted)
 
 
@@ -81,7 +87,7 @@ async def test_p11_a_killed_run_goes_on_from_the_state_of_its_tap(fleet: Fleet, 
     write(tmp_path, 100)
     await start_worker(fleet, program)
     killed = fleet.running[-1]
-    collection = await tap(hands, program, SyncMode.INCREMENTAL)
+    collection = await tap(hands, program, SyncMode.INCREMENTAL, hang_at=70, child=str(tmp_path / "child"))
     run_id: UUID = await hands.start(collection)
     await fleet.said(run_id, "segment 1 committed")
     child = int((tmp_path / "child").read_text())
@@ -102,3 +108,45 @@ async def test_p11_a_killed_run_goes_on_from_the_state_of_its_tap(fleet: Fleet, 
     again = await hands.start(collection)
     await fleet.until(again, TaskState.SUCCEEDED, TaskState.FAILED)
     assert await hands.ids(collection.dataset_id) == list(range(120))
+
+
+async def test_p04_a_cancelled_run_leaves_nothing_of_its_tap(fleet: Fleet, tmp_path: Path):
+    hands = Hands(fleet.engine.runtime, person(everywhere={*EDITOR_RIGHTS, "connections.private"}))
+    program = installed(tmp_path)
+    write(tmp_path, 100)
+    await start_worker(fleet, program)
+    collection = await tap(hands, program, SyncMode.INCREMENTAL, hang_at=70, child=str(tmp_path / "child"))
+    run_id = await hands.start(collection)
+    await fleet.said(run_id, "segment 1 committed")
+    child = int((tmp_path / "child").read_text())
+    grace = timedelta(seconds=5)
+    await fleet.engine.runtime.stopping.cancel(fleet.engine.caller, run_id, "enough", grace)
+    await fleet.until(run_id, TaskState.CANCELLED)
+    assert not alive([child])
+
+
+class TestModes:
+    @pytest.fixture
+    async def hands(self, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hands:
+        monkeypatch.setenv("WEIR_TAPS", str(installed(tmp_path)))
+        made = Hands(engine.runtime, person(everywhere={*EDITOR_RIGHTS, "connections.private"}))
+        await made.register()
+        return made
+
+    async def test_a_full_run_shows_what_the_tap_has_now(self, hands: Hands, tmp_path: Path):
+        collection = await tap(hands, tmp_path / "tap-fake", SyncMode.FULL)
+        for begin, end in ((0, 50), (20, 60)):
+            write(tmp_path, end, begin)
+            await hands.work(await hands.start(collection))
+            assert await hands.ids(collection.dataset_id) == list(range(begin, end))
+
+    async def test_a_merge_keeps_the_newest_of_a_key(self, hands: Hands, tmp_path: Path):
+        collection = await tap(hands, tmp_path / "tap-fake", SyncMode.MERGE)
+        write(tmp_path, 50)
+        await hands.work(await hands.start(collection))
+        write(tmp_path, 60, word="m")
+        await hands.work(await hands.start(collection))
+        rows = {row["id"]: row["name"] for row in await hands.rows(collection.dataset_id)}
+        # The tap gives what was at the border of its STATE once more.
+        assert rows == {one: f"{'n' if one < 49 else 'm'}{one}" for one in range(60)}
+        assert len(await hands.ids(collection.dataset_id)) == 60

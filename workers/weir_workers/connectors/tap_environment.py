@@ -21,36 +21,39 @@ from typing import Final
 from weir_core.config import Settings
 from weir_workers.child import clean_environment
 from weir_workers.connectors.errors import SourceError
-from weir_workers.connectors.tap_settings import TapConnection
+from weir_workers.connectors.tap_settings import ProgramConnection, bare
 
 _READY: Final = "ready"
 _KEPT: Final = 20
 _MAKE_SECONDS: Final = 600.0
 _TURN_SECONDS: Final = 0.1
 _SHOWN: Final = 1000
+_PROGRAMS: Final = ("tap", "source")
+"""How the names of their programs begin."""
 
 _making: dict[Path, asyncio.Task[None]] = {}
 
 
 @asynccontextmanager
-async def program_of(connection: TapConnection) -> AsyncGenerator[str]:
+async def program_of(connection: ProgramConnection) -> AsyncGenerator[str]:
     """The path of a tap's program; SourceError where the operator does not allow it, or it can't be had."""
     settings = Settings()
     if not connection.package:
         if connection.executable not in settings.taps:
-            raise _refused(f"the program {connection.executable!r}")
+            raise refused(f"the program {connection.executable!r}")
         yield connection.executable
         return
     packages = sorted({connection.package, *connection.more_packages})
-    refused = [one for one in packages if not _allowed(one, settings.taps)]
-    if refused:
-        raise _refused(f"the package {_bare(refused[0])!r}")
+    foreign = [one for one in packages if not _allowed(one, settings.taps)]
+    if foreign:
+        raise refused(f"the package {bare(foreign[0])!r}")
     place = _root(settings) / _key(packages)
     lock = await _made(place, packages)
     try:
-        program = place / "bin" / (connection.executable or _bare(connection.package))
+        program = place / "bin" / connection.program
         if not program.is_file():
-            there = ", ".join(sorted(one.name for one in (place / "bin").glob("tap*"))) or "none"
+            found = (one.name for one in (place / "bin").iterdir() if one.name.startswith(_PROGRAMS))
+            there = ", ".join(sorted(found)) or "none"
             raise SourceError(
                 "INVALID_INPUT",
                 f"{connection.package} has no program {program.name!r}; set `executable`, there are: {there}",
@@ -62,14 +65,11 @@ async def program_of(connection: TapConnection) -> AsyncGenerator[str]:
 
 
 def _allowed(requirement: str, taps: Sequence[str]) -> bool:
-    return "*" in taps or requirement in taps or _bare(requirement) in taps
+    return "*" in taps or requirement in taps or bare(requirement) in taps
 
 
-def _bare(requirement: str) -> str:
-    return requirement.partition("==")[0].partition("[")[0]
-
-
-def _refused(what: str) -> SourceError:
+def refused(what: str) -> SourceError:
+    """The operator does not allow it."""
     return SourceError(
         "INVALID_INPUT",
         f"{what} may not be run here; an operator names taps in WEIR_TAPS",

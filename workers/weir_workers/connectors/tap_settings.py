@@ -1,12 +1,13 @@
-"""Settings of the connector `singer`, as people write them."""
+"""Settings of connectors that run taps, as people write them."""
 
 import json
 import re
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, Self, cast
 
 import pyarrow as pa
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from weir.task import Masks
 from weir_workers.connectors.column_settings import ColumnSetting, declared_schema, unique
 from weir_workers.connectors.setting_types import Strict
 
@@ -14,8 +15,8 @@ _PROGRAM: Final = r"^(/[^\x00\n]*|[A-Za-z0-9][A-Za-z0-9._-]*)?$"
 _REQUIREMENT: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?(==[A-Za-z0-9.+!-]+)?$"
 
 
-class TapConnection(Strict):
-    """Which tap, and what it is told."""
+class ProgramConnection(Strict):
+    """Which program, and what it is told."""
 
     package: str = Field(
         default="",
@@ -44,13 +45,6 @@ class TapConnection(Strict):
         default=None,
         description="JSON object that is merged into `config`: what of it is secret.",
     )
-    catalog: Literal["catalog", "properties", "none"] = Field(
-        default="catalog",
-        description=(
-            "How the tap takes the choice of a stream: by --catalog, by --properties as old ones do, or not "
-            "at all; such a one sends what it likes, and has no streams to list."
-        ),
-    )
     idle_seconds: float = Field(
         default=600, ge=1, le=3600, description="Longest wait for the tap's next message."
     )
@@ -78,20 +72,48 @@ class TapConnection(Strict):
         return value
 
     @model_validator(mode="after")
-    def _one_program(self) -> "TapConnection":
+    def _one_program(self) -> Self:
         whole = self.executable.startswith("/")
         if bool(self.package) == whole or (not self.package and not whole):
             raise ValueError("name a `package`, or the whole path of an `executable`")
         return self
 
+    @property
+    def program(self) -> str:
+        """Name of the program in the package's environment."""
+        return self.executable or bare(self.package)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of each process at most."""
+        return self.memory_mib * 1024 * 1024
+
     def whole_config(self) -> dict[str, Any]:
         """What the tap gets, secrets included."""
-        return _merged(self.config, self.secret_config())
+        return _merged(self.config, self._secret_config())
 
-    def secret_config(self) -> dict[str, Any]:
-        """The secret part of it."""
+    def masks(self) -> Masks:
+        """What takes the secrets out of what it says."""
+        masks = Masks()
+        for text in _texts(self._secret_config()):
+            masks.add(text)
+        return masks
+
+    def _secret_config(self) -> dict[str, Any]:
         text = self.config_secrets.get_secret_value() if self.config_secrets else "{}"
         return cast("dict[str, Any]", json.loads(text))
+
+
+class TapConnection(ProgramConnection):
+    """Which tap, and what it is told."""
+
+    catalog: Literal["catalog", "properties", "none"] = Field(
+        default="catalog",
+        description=(
+            "How the tap takes the choice of a stream: by --catalog, by --properties as old ones do, or not "
+            "at all; such a one sends what it likes, and has no streams to list."
+        ),
+    )
 
 
 class TapCollection(Strict):
@@ -110,12 +132,17 @@ class TapCollection(Strict):
         return declared_schema(self.columns)
 
 
-def secret_texts(value: Any) -> list[str]:
+def bare(requirement: str) -> str:
+    """The name of a package alone."""
+    return requirement.partition("==")[0].partition("[")[0]
+
+
+def _texts(value: Any) -> list[str]:
     """All texts and numbers in the secret part of a config: none of them may be told."""
     if isinstance(value, dict):
-        return [text for one in cast("dict[str, Any]", value).values() for text in secret_texts(one)]
+        return [text for one in cast("dict[str, Any]", value).values() for text in _texts(one)]
     if isinstance(value, list):
-        return [text for one in cast("list[Any]", value) for text in secret_texts(one)]
+        return [text for one in cast("list[Any]", value) for text in _texts(one)]
     return [] if value is None or isinstance(value, bool) else [str(value)]
 
 
