@@ -221,7 +221,12 @@ def _collections() -> _Rows:
             "it is committed, and the next begins",
         ),
         ("record in quarantine", size(_of("weir_core.datasets.commits", "MAX_RAW")), "cut, and marked"),
-        ("versions replaced by a full run", "1h", "removed; reading them is `POSITION_EXPIRED`"),
+        (
+            "segments that become one",
+            f"{_of('weir_core.datasets.grouping', '_MOST_TOGETHER'):,}, as large together as a segment",
+            "the others become a further one",
+        ),
+        ("versions that were replaced", "1h", "removed; reading them is `POSITION_EXPIRED`"),
     ]
 
 

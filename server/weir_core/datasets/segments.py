@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import orjson
 import pyarrow as pa
@@ -25,7 +25,8 @@ from weir_core.failpoints import reach
 from weir_core.store import ObjectStore
 
 ROW_GROUP = 131072
-_MOST_BOUNDS = 100
+PARQUET: Final = {"compression": "zstd", "compression_level": 1, "store_schema": True}
+MOST_BOUNDS: Final = 100
 _LONGEST_BOUND = 64
 
 Bounds: TypeAlias = dict[str, tuple[CursorValue, CursorValue]]
@@ -260,12 +261,10 @@ def _conforming(records: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def _store_table(store: ObjectStore, name: str, table: pa.Table) -> tuple[int, str, Bounds]:
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table, sink, compression="zstd", compression_level=1, row_group_size=ROW_GROUP, store_schema=True
-    )
+    pq.write_table(table, sink, row_group_size=ROW_GROUP, **PARQUET)
     content = memoryview(sink.getvalue())
     store.put(name, content)
-    return len(content), hashlib.sha256(content).hexdigest(), _bounds(table)
+    return len(content), hashlib.sha256(content).hexdigest(), bounds_of(table)
 
 
 def _nulls(table: pa.Table, column: str) -> int:
@@ -273,10 +272,10 @@ def _nulls(table: pa.Table, column: str) -> int:
     return table.column(column).null_count if column in table.schema.names else table.num_rows
 
 
-def _bounds(table: pa.Table) -> Bounds:
+def bounds_of(table: pa.Table) -> Bounds:
     """Least and greatest value of the columns with an order; long texts are left out."""
     found: Bounds = {}
-    for field in list(table.schema)[:_MOST_BOUNDS]:
+    for field in list(table.schema)[:MOST_BOUNDS]:
         span = bounds(table.column(field.name)) if orderable(field.type) else None
         if span is not None and all(not isinstance(one, str) or len(one) <= _LONGEST_BOUND for one in span):
             found[field.name] = span
