@@ -240,6 +240,14 @@ UPDATE_QUEUE = Method(
     repeatable=True,
     anonymous=False,
 )
+RUN_MAINTENANCE = Method(
+    "/weir.v1.SystemService/RunMaintenance",
+    system_service_pb2.RunMaintenanceRequest,
+    system_service_pb2.RunMaintenanceResponse,
+    timeout=10.0,
+    repeatable=True,
+    anonymous=False,
+)
 SUBMIT_TASK = Method(
     "/weir.v1.TaskService/SubmitTask",
     task_service_pb2.SubmitTaskRequest,

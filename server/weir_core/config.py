@@ -223,6 +223,15 @@ class Settings(BaseSettings):
     segment_rows: int = Field(
         default=131_072, ge=1, le=1_048_576, description="Records of one segment at most"
     )
+    compact_after: int = Field(
+        default=50,
+        ge=0,
+        le=100_000,
+        description=(
+            "After a run its dataset is compacted if that makes it at least so many segments fewer; "
+            "0: never by itself"
+        ),
+    )
 
     log_format: str = Field(
         default="text", pattern="^(text|json)$", description="`text`, or `json`: one object a line"

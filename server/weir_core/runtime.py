@@ -101,7 +101,7 @@ class Runtime:
         stopping = Stopping(db, signals, promotion)
         store = open_store(settings)
         hub = WatchHub(db, live, history, feed)
-        collecting = Collecting.wire(db, secrets, store, tasks, people.projects)
+        collecting = Collecting.wire(settings, db, secrets, store, tasks=tasks, projects=people.projects)
         return cls(
             settings=settings,
             db=db,

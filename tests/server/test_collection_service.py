@@ -16,8 +16,11 @@ from tests.fixtures.server import Client, ServerUnderTest, refused
 from weir import AsyncClient
 from weir.v1 import collection_pb2, task_pb2
 from weir.v1 import collection_service_pb2 as pb
+from weir.v1 import system_service_pb2 as system_pb
+from weir.v1 import task_service_pb2 as tasks_pb
 from weir_core.collections.models import Collection
 from weir_core.config import Settings
+from weir_core.ids import new_id
 
 CODE = grpc.StatusCode
 SECRET = "hunter2-hunter2"
@@ -184,6 +187,31 @@ class TestGetDataset:
         assert columns == [("id", "int64", False, 1), ("name", "string", True, 1)]
         (listed,) = (await server.admin.collections.ListDatasets(pb.ListDatasetsRequest())).datasets
         assert (listed.record_count, len(listed.columns)) == (35, 0)
+
+
+class TestRunMaintenance:
+    async def test_an_operator_compacts_a_dataset_and_an_editor_may_not(
+        self, server: ServerUnderTest, read_once: Collection
+    ):
+        what = system_pb.RunMaintenanceRequest.CompactDataset(dataset_id=str(read_once.dataset_id))
+        request = system_pb.RunMaintenanceRequest(compact_dataset=what, request_id="once")
+        operator = await server.user("ola", "operator", "*")
+        editor = await server.user("eva", "editor", "*")
+        made = await operator.system.RunMaintenance(request)
+        assert await operator.system.RunMaintenance(request) == made
+        assert await server.admin.system.RunMaintenance(request) == made
+        found = (await operator.tasks.GetTask(tasks_pb.GetTaskRequest(task_id=made.task_id))).task
+        assert (found.spec.type, found.project, found.creator.name) == ("dataset.compact", "default", "ola")
+        assert (await refused(editor.system.RunMaintenance(request))).reason == "PERMISSION_MISSING"
+
+    async def test_what_is_not_there_or_not_said_is_told(self, server: ServerUnderTest):
+        what = system_pb.RunMaintenanceRequest.CompactDataset(dataset_id=str(new_id()))
+        gone = await refused(
+            server.admin.system.RunMaintenance(system_pb.RunMaintenanceRequest(compact_dataset=what))
+        )
+        nothing = await refused(server.admin.system.RunMaintenance(system_pb.RunMaintenanceRequest()))
+        assert (gone.code, nothing.code) == (CODE.NOT_FOUND, CODE.INVALID_ARGUMENT)
+        assert "work" in nothing.fields
 
 
 class TestReadRecords:

@@ -296,6 +296,7 @@ class TestListRoles:
             "api_keys.read",
             "api_keys.write",
             "roles.read",
+            "system.maintain",
             "system.operate",
             "system.read",
             "users.read",

@@ -232,7 +232,12 @@ def _collections() -> _Rows:
             "the next part; a part is in memory while it is sent",
         ),
         ("record in quarantine", size(_of("weir_core.datasets.commits", "MAX_RAW")), "cut, and marked"),
-        ("versions replaced by a full run", "1h", "removed; reading them is `POSITION_EXPIRED`"),
+        (
+            "segments that become one",
+            f"{_of('weir_core.datasets.grouping', '_MOST_TOGETHER'):,}, as large together as a segment",
+            "the others become a further one",
+        ),
+        ("versions that were replaced", "1h", "removed; reading them is `POSITION_EXPIRED`"),
     ]
 
 

@@ -6,6 +6,7 @@ from weir.blocking.caller import Caller
 from weir.blocking.pages import Pages, fetcher
 from weir.deadline import Timeout
 from weir.masks import MaskLike, to_mask
+from weir.method import fresh_id
 from weir.times import DurationLike, to_duration
 from weir.v1 import system_pb2, system_service_pb2
 
@@ -130,3 +131,23 @@ class SystemClient:
             update_mask=to_mask(update_mask, "update_mask"),
         )
         return self._caller.unary(methods.UPDATE_QUEUE, request, timeout)
+
+    def run_maintenance(
+        self,
+        *,
+        compact_dataset: system_service_pb2.RunMaintenanceRequest.CompactDataset | None = None,
+        request_id: str = "",
+        timeout: Timeout = None,
+    ) -> system_service_pb2.RunMaintenanceResponse:
+        """Starts upkeep, as a task of the project that it is done for. Where the same goes on or waits
+        already, its task is given.
+
+        Args:
+            compact_dataset: Compact.
+            request_id: Makes the call safe to repeat; see common.proto.
+            timeout: Seconds for the whole call, retries included; a `wait` adds to it.
+        """
+        request = system_service_pb2.RunMaintenanceRequest(
+            compact_dataset=compact_dataset, request_id=request_id or fresh_id()
+        )
+        return self._caller.unary(methods.RUN_MAINTENANCE, request, timeout)

@@ -16,6 +16,7 @@ from weir.cli.output import as_json, show, show_list, show_table, show_value
 from weir.cli.profile import connected
 from weir.outcome import output_of
 from weir.v1.collection_service_pb2 import QuarantineAction
+from weir.v1.system_service_pb2 import RunMaintenanceRequest
 
 
 @click.group()
@@ -146,10 +147,17 @@ def resolve(dataset: str, action: str | None, filter_text: str, *, as_json: bool
             filter=_of_dataset(client, dataset, filter_text),
             action=QuarantineAction.Value(f"QUARANTINE_ACTION_{action}"),
         )
-        with interruptible(answer.task_id):
-            handle = client.tasks.handle(answer.task_id)
-            follow(handle.watch(), json_lines=as_json)
-        show_value(output_of(handle.get()), json_lines=as_json)
+        _followed(client, answer.task_id, json_lines=as_json)
+
+
+@command.command()
+@click.argument("dataset")
+@as_json
+def compact(dataset: str, *, as_json: bool) -> None:
+    """Put the small segments of a dataset, by name or id, together, and tell what came of it."""
+    with connected() as client:
+        what = RunMaintenanceRequest.CompactDataset(dataset_id=dataset_id(client, dataset))
+        _followed(client, client.system.run_maintenance(compact_dataset=what).task_id, json_lines=as_json)
 
 
 @command.command()
@@ -158,6 +166,14 @@ def delete(dataset: str) -> None:
     """Delete a dataset that no collection writes, by name or id, with all its records."""
     with connected() as client:
         client.collections.delete_dataset(dataset_id(client, dataset))
+
+
+def _followed(client: Client, task_id: str, *, json_lines: bool) -> None:
+    """Show what a task does, and what comes of it."""
+    with interruptible(task_id):
+        handle = client.tasks.handle(task_id)
+        follow(handle.watch(), json_lines=json_lines)
+    show_value(output_of(handle.get()), json_lines=json_lines)
 
 
 def _of_dataset(client: Client, dataset: str, filter_text: str) -> str:

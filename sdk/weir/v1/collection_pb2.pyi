@@ -812,7 +812,9 @@ class Dataset(_message.Message):
     one may take it over.
     """
     version: _builtins.int
-    """Version of the content; grows with each commit."""
+    """Version of the content; grows with each commit, and when segments are put
+    together.
+    """
     schema_version: _builtins.int
     """Version of the schema."""
     record_count: _builtins.int

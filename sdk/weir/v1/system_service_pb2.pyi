@@ -289,3 +289,82 @@ class UpdateQueueResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateQueueResponse: _TypeAlias = UpdateQueueResponse  # noqa: Y015
+
+@_typing.final
+class RunMaintenanceRequest(_message.Message):
+    """Request of RunMaintenance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CompactDataset(_message.Message):
+        """Puts small segments of a dataset together: neighbours that each hold at
+        most half of what a segment may become one. Records, their order and the
+        cursor stay as they are. The dataset gets a new version for each segment
+        that is made; versions before it are kept for an hour.
+
+        Workers start it themselves after a run, by WEIR_COMPACT_AFTER. Refused with
+        STATE_CONFLICT for a dataset that no collection writes.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        DATASET_ID_FIELD_NUMBER: _builtins.int
+        dataset_id: _builtins.str
+        """The dataset."""
+        def __init__(
+            self,
+            *,
+            dataset_id: _builtins.str | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_id", b"dataset_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COMPACT_DATASET_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see common.proto."""
+    @_builtins.property
+    def compact_dataset(self) -> Global___RunMaintenanceRequest.CompactDataset:
+        """Compact."""
+
+    def __init__(
+        self,
+        *,
+        compact_dataset: Global___RunMaintenanceRequest.CompactDataset | None = ...,
+        request_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compact_dataset", b"compact_dataset", "work", b"work"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact_dataset", b"compact_dataset", "request_id", b"request_id", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["compact_dataset"]  # noqa: Y015
+    _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_work) -> _WhichOneofReturnType_work | None: ...
+
+Global___RunMaintenanceRequest: _TypeAlias = RunMaintenanceRequest  # noqa: Y015
+
+@_typing.final
+class RunMaintenanceResponse(_message.Message):
+    """Response of RunMaintenance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """Task that does it; its output says what was done."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunMaintenanceResponse: _TypeAlias = RunMaintenanceResponse  # noqa: Y015

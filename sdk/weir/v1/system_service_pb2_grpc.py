@@ -60,6 +60,11 @@ class SystemServiceStub:
                 request_serializer=weir_dot_v1_dot_system__service__pb2.UpdateQueueRequest.SerializeToString,
                 response_deserializer=weir_dot_v1_dot_system__service__pb2.UpdateQueueResponse.FromString,
                 _registered_method=True)
+        self.RunMaintenance = channel.unary_unary(
+                '/weir.v1.SystemService/RunMaintenance',
+                request_serializer=weir_dot_v1_dot_system__service__pb2.RunMaintenanceRequest.SerializeToString,
+                response_deserializer=weir_dot_v1_dot_system__service__pb2.RunMaintenanceResponse.FromString,
+                _registered_method=True)
 
 
 class SystemServiceServicer:
@@ -101,6 +106,14 @@ class SystemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunMaintenance(self, request, context):
+        """Starts upkeep, as a task of the project that it is done for. Where the same
+        goes on or waits already, its task is given.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SystemServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +141,11 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     servicer.UpdateQueue,
                     request_deserializer=weir_dot_v1_dot_system__service__pb2.UpdateQueueRequest.FromString,
                     response_serializer=weir_dot_v1_dot_system__service__pb2.UpdateQueueResponse.SerializeToString,
+            ),
+            'RunMaintenance': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunMaintenance,
+                    request_deserializer=weir_dot_v1_dot_system__service__pb2.RunMaintenanceRequest.FromString,
+                    response_serializer=weir_dot_v1_dot_system__service__pb2.RunMaintenanceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +284,33 @@ class SystemService:
             '/weir.v1.SystemService/UpdateQueue',
             weir_dot_v1_dot_system__service__pb2.UpdateQueueRequest.SerializeToString,
             weir_dot_v1_dot_system__service__pb2.UpdateQueueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunMaintenance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.v1.SystemService/RunMaintenance',
+            weir_dot_v1_dot_system__service__pb2.RunMaintenanceRequest.SerializeToString,
+            weir_dot_v1_dot_system__service__pb2.RunMaintenanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class SystemServiceStub:
     """Lists queues with depth, age and limits."""
     UpdateQueue: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.UpdateQueueRequest, _system_service_pb2.UpdateQueueResponse]
     """Pauses or resumes a queue, or sets its limits. Running tasks go on."""
+    RunMaintenance: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.RunMaintenanceRequest, _system_service_pb2.RunMaintenanceResponse]
+    """Starts upkeep, as a task of the project that it is done for. Where the same
+    goes on or waits already, its task is given.
+    """
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
@@ -59,6 +63,10 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """Lists queues with depth, age and limits."""
     UpdateQueue: _aio.UnaryUnaryMultiCallable[_system_service_pb2.UpdateQueueRequest, _system_service_pb2.UpdateQueueResponse]  # type: ignore[assignment]
     """Pauses or resumes a queue, or sets its limits. Running tasks go on."""
+    RunMaintenance: _aio.UnaryUnaryMultiCallable[_system_service_pb2.RunMaintenanceRequest, _system_service_pb2.RunMaintenanceResponse]  # type: ignore[assignment]
+    """Starts upkeep, as a task of the project that it is done for. Where the same
+    goes on or waits already, its task is given.
+    """
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
     """Status, workers and queues. Liveness is the standard grpc.health.v1.Health."""
@@ -102,5 +110,15 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.UpdateQueueResponse, _abc.Awaitable[_system_service_pb2.UpdateQueueResponse]]:
         """Pauses or resumes a queue, or sets its limits. Running tasks go on."""
+
+    @_abc_1.abstractmethod
+    def RunMaintenance(
+        self,
+        request: _system_service_pb2.RunMaintenanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.RunMaintenanceResponse, _abc.Awaitable[_system_service_pb2.RunMaintenanceResponse]]:
+        """Starts upkeep, as a task of the project that it is done for. Where the same
+        goes on or waits already, its task is given.
+        """
 
 def add_SystemServiceServicer_to_server(servicer: SystemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -7,6 +7,8 @@ from weir_core.collections.connections import ConnectionService
 from weir_core.collections.runs import RunService
 from weir_core.collections.service import CollectionService
 from weir_core.collections.trials import Trials
+from weir_core.config import Settings
+from weir_core.datasets.compaction import CompactionService
 from weir_core.datasets.quarantine import QuarantineService
 from weir_core.datasets.service import DatasetService
 from weir_core.datasets.sweep import DatasetSweep
@@ -28,11 +30,19 @@ class Collecting:
     trials: Trials
     datasets: DatasetService
     quarantine: QuarantineService
+    compaction: CompactionService
     sweep: DatasetSweep
 
     @classmethod
     def wire(
-        cls, db: Database, secrets: SecretBox, store: ObjectStore, tasks: TaskService, projects: Projects
+        cls,
+        settings: Settings,
+        db: Database,
+        secrets: SecretBox,
+        store: ObjectStore,
+        *,
+        tasks: TaskService,
+        projects: Projects,
     ) -> Self:
         """Put the parts together."""
         return cls(
@@ -42,5 +52,8 @@ class Collecting:
             trials=Trials(db, secrets),
             datasets=DatasetService(db, store, PageTokens(secrets.derive("resume tokens"))),
             quarantine=QuarantineService(db, tasks),
+            compaction=CompactionService(
+                db, store, tasks, segment_rows=settings.segment_rows, after=settings.compact_after
+            ),
             sweep=DatasetSweep(db, store),
         )

@@ -65,8 +65,7 @@ def settle(read: Read, rules: Rules, new: Sequence[Mergeable], old: Sequence[Mer
         best, losers = _newest(rows, rules)
         gone = [losers]
         if rules.deleted_field:
-            deleted = pc.fill_null(_truth(rows.column(rules.deleted_field)), False)
-            gone.append(rows.filter(deleted).column(_ROW).combine_chunks())
+            gone.append(rows.filter(deleted(rows.column(rules.deleted_field))).column(_ROW).combine_chunks())
         for other in before:
             if _apart(segment, other, rules.keys[0]):
                 continue
@@ -144,10 +143,10 @@ def _apart(one: Mergeable, other: Mergeable, key: str) -> bool:
     return bool(mine[1] < theirs[0] or theirs[1] < mine[0])
 
 
-def _truth(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Flags: of true and false, of numbers (0 is false), or of texts and times (null is false)."""
+def deleted(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Flags of true and false, of numbers (0 is false), or of texts and times; null is false."""
     if pa.types.is_boolean(column.type):
-        return column
+        return pc.fill_null(column, False)
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        return pc.not_equal(column, pa.scalar(0, column.type))
+        return pc.fill_null(pc.not_equal(column, pa.scalar(0, column.type)), False)
     return pc.is_valid(column)

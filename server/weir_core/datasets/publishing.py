@@ -1,5 +1,6 @@
 """What a commit and the end of a run change in their dataset, inside the caller's transaction."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -7,10 +8,12 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections.models import SyncMode
-from weir_core.datasets import repository
+from weir_core.datasets import compaction_repository, repository
 from weir_core.datasets.commits import Commit, Settled
+from weir_core.datasets.grouping import Sized
 from weir_core.datasets.hidden import count, pack
 from weir_core.datasets.models import dataset
+from weir_core.datasets.rewriting import Written
 from weir_core.datasets.settling import Outdated
 
 
@@ -62,6 +65,27 @@ async def show(tx: AsyncConnection, row: Row[Any], settled: Settled | None) -> i
     await repository.publish(tx, row.id, version)
     await hide(tx, row.dataset_id, version, settled)
     return version
+
+
+async def put_together(
+    tx: AsyncConnection, row: Row[Any], old: Sequence[Sized], written: Written, values: dict[str, Any]
+) -> None:
+    """Give a dataset the version that has one segment in the place of some, with the same records."""
+    made = written.segment
+    changed = {
+        "size_bytes": dataset.c.size_bytes - sum(one.bytes for one in old) + (made.bytes if made else 0),
+        "segment_count": dataset.c.segment_count - len(old) + (1 if made else 0),
+    }
+    version = await compaction_repository.next_version(tx, row.id, changed)
+    await compaction_repository.retire(tx, [one.id for one in old], version)
+    if made is None:
+        return
+    # Ids are the order of segments: right behind the first of them no other segment has its place.
+    place = {"id": UUID(int=old[0].id.int + 1), "generation": row.generation, "from_version": version}
+    await repository.insert_segment(tx, values | place)
+    if written.hidden is not None:
+        packed = {made.path: (count(written.hidden), pack(written.hidden))}
+        await repository.hide_rows(tx, row.id, version, packed)
 
 
 def own_hidden(settled: Settled | None, paths: set[str]) -> int:

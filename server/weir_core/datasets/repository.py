@@ -156,18 +156,24 @@ async def insert_schema(
 
 
 async def insert_segment(tx: AsyncConnection, values: dict[str, Any]) -> None:
-    """Name a file in the manifest."""
-    await tx.execute(insert(segment).values(**values, id=new_id(), create_time=database_now()))
+    """Name a file in the manifest; with no `id` it is the last of its dataset."""
+    made = {"id": new_id(), "create_time": database_now()}
+    await tx.execute(insert(segment).values(**made | values))
 
 
-async def visible_segments(tx: AsyncConnection, dataset_id: UUID, version: int) -> list[StoredSegment]:
-    """The segments of a version, in the order of their commits, with the rows that are hidden in it."""
+async def visible_segments(
+    tx: AsyncConnection, dataset_id: UUID, version: int, only: Sequence[UUID] | None = None
+) -> list[StoredSegment]:
+    """The segments of a version or some of them, in their order, with the rows that are hidden in it."""
+    some = [] if only is None else [segment.c.id.in_(only)]
+    some_hidden = [] if only is None else [hidden_rows.c.segment_id.in_(only)]
     query = (
         select(segment)
         .where(
             segment.c.dataset_id == dataset_id,
             segment.c.from_version <= version,
             or_(segment.c.to_version.is_(None), segment.c.to_version > version),
+            *some,
         )
         .order_by(segment.c.id)
     )
@@ -178,6 +184,7 @@ async def visible_segments(tx: AsyncConnection, dataset_id: UUID, version: int) 
                 hidden_rows.c.dataset_id == dataset_id,
                 hidden_rows.c.from_version <= version,
                 or_(hidden_rows.c.to_version.is_(None), hidden_rows.c.to_version > version),
+                *some_hidden,
             )
         )
     }

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import orjson
 import pyarrow as pa
@@ -25,10 +25,15 @@ from weir_core.datasets.evolution import SchemaMismatch, SchemaPolicy, conformed
 from weir_core.failpoints import reach
 
 ROW_GROUP = 131072
-# A column of many different values gives up its dictionary early: at pyarrow's 1 MiB encoding takes
-# three times the memory and twice the time, for a file that is no smaller.
-_DICTIONARY_BYTES = 128 * 1024
-_MOST_BOUNDS = 100
+PARQUET: Final = {
+    "compression": "zstd",
+    "compression_level": 1,
+    # A column of many different values gives up its dictionary early: at pyarrow's 1 MiB encoding takes
+    # three times the memory and twice the time, for a file that is no smaller.
+    "dictionary_pagesize_limit": 128 * 1024,
+    "store_schema": True,
+}
+MOST_BOUNDS: Final = 100
 _LONGEST_BOUND = 64
 
 Bounds: TypeAlias = dict[str, tuple[CursorValue, CursorValue]]
@@ -266,19 +271,11 @@ def _conforming(records: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def _encoded(table: pa.Table) -> tuple[memoryview, str, Bounds]:
     sink = BytesIO()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        compression_level=1,
-        row_group_size=ROW_GROUP,
-        dictionary_pagesize_limit=_DICTIONARY_BYTES,
-        store_schema=True,
-    )
+    pq.write_table(table, sink, row_group_size=ROW_GROUP, **PARQUET)
     # What encoding took is used for pages of other sizes next, and would be kept beside them.
     pa.default_memory_pool().release_unused()
     content = sink.getbuffer()
-    return content, hashlib.sha256(content).hexdigest(), _bounds(table)
+    return content, hashlib.sha256(content).hexdigest(), bounds_of(table)
 
 
 def _nulls(table: pa.Table, column: str) -> int:
@@ -286,10 +283,10 @@ def _nulls(table: pa.Table, column: str) -> int:
     return table.column(column).null_count if column in table.schema.names else table.num_rows
 
 
-def _bounds(table: pa.Table) -> Bounds:
+def bounds_of(table: pa.Table) -> Bounds:
     """Least and greatest value of the columns with an order; long texts are left out."""
     found: Bounds = {}
-    for field in list(table.schema)[:_MOST_BOUNDS]:
+    for field in list(table.schema)[:MOST_BOUNDS]:
         span = bounds(table.column(field.name)) if orderable(field.type) else None
         if span is not None and all(not isinstance(one, str) or len(one) <= _LONGEST_BOUND for one in span):
             found[field.name] = span

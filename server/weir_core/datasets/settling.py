@@ -65,7 +65,7 @@ async def settle_segments(
 async def run_segments(db: Database, run_id: UUID) -> list[Mergeable]:
     """The segments that a staged run has committed, in their order."""
     async with db.read() as tx:
-        return [_mergeable(segment) for segment in await repository.segments_of_run(tx, run_id)]
+        return [mergeable(segment) for segment in await repository.segments_of_run(tx, run_id)]
 
 
 def _found(
@@ -75,10 +75,10 @@ def _found(
     schema: pa.Schema,
     replacing: Replacing,
 ) -> Hidden:
-    others = [_mergeable(segment) for segment in old]
+    others = [mergeable(segment) for segment in old]
 
     def read(segment: Mergeable, columns: Sequence[str]) -> pa.Table:
-        return _columns(store, segment, columns, schema)
+        return read_columns(store, segment, columns, schema)
 
     if replacing.rules.keys:
         _check_keys(schema, replacing.rules)
@@ -90,7 +90,10 @@ def _found(
     return within(read, field, start, end, others)
 
 
-def _columns(store: ObjectStore, segment: Mergeable, columns: Sequence[str], schema: pa.Schema) -> pa.Table:
+def read_columns(
+    store: ObjectStore, segment: Mergeable, columns: Sequence[str], schema: pa.Schema
+) -> pa.Table:
+    """Columns of a segment, as the dataset has them now."""
     with opened(store, segment.path, segment.rows) as file, file.damage_told():
         stored = set(file.parquet.schema_arrow.names)
         table = file.parquet.read(columns=[name for name in columns if name in stored], use_threads=False)
@@ -115,7 +118,8 @@ def _check_keys(schema: pa.Schema, rules: Rules) -> None:
             )
 
 
-def _mergeable(segment: StoredSegment) -> Mergeable:
+def mergeable(segment: StoredSegment) -> Mergeable:
+    """What settling must know of a segment."""
     return Mergeable(segment.path, segment.rows, segment.bounds)
 
 

@@ -41,8 +41,8 @@ ROLES: Final[Mapping[str, Role]] = {
         Role("admin", "Everything, people and keys included", frozenset({"*"})),
         Role(
             "operator",
-            "Reads and runs what there is, and looks after workers and queues",
-            _READ | _RUN | {"system.read", "system.operate"},
+            "Reads and runs what there is, and looks after workers, queues and datasets",
+            _READ | _RUN | {"system.read", "system.operate", "system.maintain"},
         ),
         Role(
             "editor",

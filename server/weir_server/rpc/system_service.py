@@ -1,4 +1,4 @@
-"""SystemService: how the installation is, its workers and queues."""
+"""SystemService: how the installation is, its workers and queues, and its upkeep."""
 
 from typing import Any
 
@@ -20,6 +20,7 @@ class SystemServicer(system_service_pb2_grpc.SystemServiceServicer):
         self._health = health
         self._fleet = runtime.fleet
         self._queues = Queues(runtime.db, runtime.promotion)
+        self._compaction = runtime.collecting.compaction
         self._signals = runtime.signals
         self._pages = runtime.pages
 
@@ -53,3 +54,10 @@ class SystemServicer(system_service_pb2_grpc.SystemServiceServicer):
         changes = {field: getattr(request.queue, field) for field in fields}
         changed = await self._queues.update(request.queue.name, changes)
         return pb.UpdateQueueResponse(queue=convert_system.queue(changed))
+
+    async def RunMaintenance(
+        self, request: pb.RunMaintenanceRequest, context: Any
+    ) -> pb.RunMaintenanceResponse:
+        dataset_id = parse_id("compact_dataset.dataset_id", request.compact_dataset.dataset_id)
+        made = await self._compaction.start(caller(), dataset_id, request.request_id)
+        return pb.RunMaintenanceResponse(task_id=str(made.task.id))

@@ -15,14 +15,20 @@ from tests.faults.load import Load, Plan
 from tests.faults.programs import Program
 from tests.faults.report import Report
 from tests.faults.site import PACK, SHORT, Site, opened
+from weir import AsyncRunHandle
 from weir.types import QuarantineAction, SyncMode
 
 _PATIENCE = 180.0
 _AGE = 7.0
 _PAGES = 10
+_FEW_PAGES = 2
 _PAUSE = 0.5
 
-VARIABLES: Final = {"WEIR_PACKS": f"builtin,{PACK}", "WEIR_SEGMENT_ROWS": "50"}
+VARIABLES: Final = {
+    "WEIR_PACKS": f"builtin,{PACK}",
+    "WEIR_SEGMENT_ROWS": "50",
+    "WEIR_COMPACT_AFTER": "1",
+}
 """For workers that run collections too."""
 
 FAILPOINTS: dict[str, tuple[str, ...]] = {
@@ -50,6 +56,8 @@ FAILPOINTS: dict[str, tuple[str, ...]] = {
         "run.committed",
         "resolve.written",
         "resolve.committed",
+        "compact.written",
+        "compact.committed",
     ),
     "scheduler": (
         "lose.committed",
@@ -79,13 +87,14 @@ async def failpoint_round(site: Site) -> Report:
     report, began = Report("failpoints"), time.time()
     visits = site.folder / "visits"
     plan = Plan(tasks=20, rate=10, longest=3, watchers=15, stay=2, listers=1, failing=0.3, cancelled=0.2)
-    feed = Feed(SyncMode.SYNC_MODE_FULL, random.Random(site.chance.random()))
+    large = Feed(SyncMode.SYNC_MODE_FULL, random.Random(site.chance.random()))
+    small = Feed(SyncMode.SYNC_MODE_INCREMENTAL, random.Random(site.chance.random()))
     keeping: list[asyncio.Task[None]] = []
     try:
-        async with served([feed]):
-            collection = await collection_of(site.clients[0], feed)
+        async with served([large, small]):
+            ids = [(await collection_of(site.clients[0], feed)).id for feed in (large, small)]
             keeping = [asyncio.create_task(_keep(site, program, visits)) for program in site.programs]
-            visited = await _until_visited(site, plan, visits, Collecting(feed, collection.id))
+            visited = await _until_visited(site, plan, visits, Collecting(large, small, *ids))
     finally:
         for each in keeping:
             each.cancel()
@@ -102,18 +111,19 @@ async def failpoint_round(site: Site) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class Collecting:
-    """A collection whose source changes each time that it is run."""
+    """Two collections whose sources change each time that they are run."""
 
-    feed: Feed
-    collection_id: str
+    large: Feed
+    small: Feed
+    large_id: str
+    small_id: str
 
     async def once(self, load: Load) -> None:
-        """Run it, and drop what went to quarantine."""
-        self.feed.grow(_PAGES)
-        handle = await _answered(
-            load, "RunCollection", lambda: load.client().collections.run(self.collection_id)
-        )
-        await handle.task.wait(_PATIENCE)
+        """Run them, the small one so that its dataset is to be compacted; drop what went to quarantine."""
+        self.large.grow(_PAGES)
+        self.small.grow(_FEW_PAGES)
+        handle = await self._run(load, self.large_id)
+        await self._run(load, self.small_id)
         action = QuarantineAction.QUARANTINE_ACTION_DISCARD
         every = f'dataset_id = "{handle.dataset_id}"'
         await _answered(
@@ -123,6 +133,11 @@ class Collecting:
                 handle.dataset_id, filter=every, action=action
             ),
         )
+
+    async def _run(self, load: Load, collection_id: str) -> AsyncRunHandle:
+        handle = await _answered(load, "RunCollection", lambda: load.client().collections.run(collection_id))
+        await handle.task.wait(_PATIENCE)
+        return handle
 
 
 async def _answered(load: Load, method: str, call: Callable[[], Awaitable[Any]]) -> Any:

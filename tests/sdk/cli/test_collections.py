@@ -25,13 +25,12 @@ class Beside:
     async def __call__(self, *words: str | Path, **variables: str) -> Ran:
         return await asyncio.to_thread(self._weir, *words, **variables)
 
-    async def collection(self, name: str) -> str:
+    async def collection(self, name: str, mode: str = "full") -> str:
         """The id of a new collection of the source, over a new connection of the same name."""
         options = ("--settings", self._settings, "--allow-private")
         assert (await self("collections", "create-connection", name, *options)).status == 0
-        made = await self(
-            "collections", "create", name, "--connection", name, "--settings", SETTINGS, "--json"
-        )
+        options = ("--connection", name, "--mode", mode, "--settings", SETTINGS, "--json")
+        made = await self("collections", "create", name, *options)
         assert made.status == 0, made.err
         return made.document["id"]
 
@@ -157,6 +156,18 @@ async def test_what_did_not_fit_is_shown_and_resolved_and_the_rest_exported(
     ]
     assert pq.read_table(tmp_path / "things.parquet").column("id").to_pylist() == [0, 1, 2]
     assert (await beside("datasets", "export", "oddities", "-o", tmp_path / "things.xls")).status == 2
+
+
+async def test_small_segments_are_put_together(beside: Beside, http_source: HttpSource):
+    await beside.collection("log", "append")
+    for _ in range(2):
+        assert (await beside("collections", "run", "log")).status == 0
+    compacted = await beside("datasets", "compact", "log", "--json")
+    assert compacted.status == 0, compacted.err
+    assert compacted.lines[-1] == {"left": 0, "made": 1, "replaced": 2}
+    dataset = (await beside("datasets", "get", "log", "--json")).document
+    assert (dataset["segment_count"], dataset["record_count"]) == (1, "70")
+    assert (await beside("datasets", "read", "log", "--json")).lines == http_source.records * 2
 
 
 async def test_they_are_changed_and_deleted_in_their_order(beside: Beside):

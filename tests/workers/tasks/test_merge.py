@@ -13,6 +13,7 @@ from tests.fixtures.hands import Hands
 from tests.fixtures.http_source import Asked, HttpSource
 from weir_core.collections.models import Collection, Span, SyncMode
 from weir_core.tasks.states import TaskState
+from weir_workers.tasks.compaction import CompactOutput
 
 LAG = timedelta(minutes=10)
 COLUMNS = [
@@ -69,7 +70,7 @@ class Table:
 
 @pytest.fixture
 async def hands(engine: Engine) -> Hands:
-    runtime = await engine.another(segment_rows=20)
+    runtime = await engine.another(segment_rows=60, compact_after=2)
     made = Hands(runtime, person(everywhere=set(EDITOR_RIGHTS)))
     await made.register()
     return made
@@ -88,15 +89,19 @@ async def shown(hands: Hands, collection: Collection) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_after_twenty_runs_the_dataset_is_what_the_source_shows_though_it_commits_late(
+async def test_after_twenty_runs_the_dataset_is_what_the_source_shows_though_it_commits_late_and_is_compacted(
     hands: Hands, http_source: HttpSource, seed: int
 ):
     table = Table(seed)
     collection = await merged(hands, http_source, table)
+    compacted: list[CompactOutput] = []
     for _ in range(20):
         table.change(table.chance.randint(0, 25))
         await hands.work(await hands.start(collection))
+        compacted += await hands.upkeep()
         assert await shown(hands, collection) == table.shown()
+    assert len(compacted) > 2
+    assert all(each.replaced > each.made and not each.left for each in compacted)
     dataset = await hands.runtime.collecting.datasets.get(hands.caller, collection.dataset_id)
     assert dataset.record_count == len(table.shown())
 

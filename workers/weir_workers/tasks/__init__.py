@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from weir_core.config import Settings
 from weir_core.runtime import Runtime
 from weir_workers.tasks.collection import collection_run
+from weir_workers.tasks.compaction import compact_dataset
 from weir_workers.tasks.monitoring import monitor_source
 from weir_workers.tasks.quarantine import resolve_quarantine
 from weir_workers.tasks.retrying import retry_tasks
@@ -22,6 +23,7 @@ async def resources() -> AsyncGenerator[Runtime]:
 __all__ = [
     "check_connection",
     "collection_run",
+    "compact_dataset",
     "monitor_source",
     "preview_collection",
     "resolve_quarantine",

@@ -14,6 +14,7 @@ from weir_core.runtime import Runtime
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.registry import ConnectorUnknown, connector
 from weir_workers.tasks.collection_loop import CollectionLoop, last_page
+from weir_workers.tasks.compaction import compact_if_due
 from weir_workers.tasks.patience import patiently
 
 
@@ -52,6 +53,7 @@ async def collection_run(_asked: CollectionRunInput, ctx: Context) -> Collection
     if not plan.finished:
         await _collect(runtime, plan, ctx)
     run = await _finish(runtime, run_id, ctx)
+    await compact_if_due(runtime, run.dataset_id)
     done = run.counters
     summary = f"done: {done.records_written:,} records in {done.segments} segments"
     ctx.log.info(summary)
