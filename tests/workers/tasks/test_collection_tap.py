@@ -56,9 +56,11 @@ async def tap(hands: Hands, program: Path, mode: SyncMode, **config: Any) -> Col
     collecting = hands.runtime.collecting
     new = NewConnection("", "tap", "singer", settings, secrets, allow_private_addresses=True)
     source = await collecting.connections.create_connection(hands.caller, new)
-    by_key = {"cursor_field": "id"} if mode != SyncMode.FULL else {}
+    cursor = "" if mode == SyncMode.FULL else "id"
     keys = ("id",) if mode == SyncMode.MERGE else ()
-    wanted = NewCollection("", "rows", source.id, {}, mode, stream="rows", key_fields=keys, **by_key)
+    wanted = NewCollection(
+        "", "rows", source.id, {}, mode, stream="rows", key_fields=keys, cursor_field=cursor
+    )
     return await collecting.collections.create_collection(hands.caller, wanted)
 
 
