@@ -82,7 +82,7 @@ class TestListConnectors:
     async def test_what_the_worker_told(self, server: ServerUnderTest, hands: Hands):
         listed = (await server.admin.collections.ListConnectors(pb.ListConnectorsRequest())).connectors
         assert [each.name for each in listed] == ["airbyte", "files", "http", "singer", "sql"]
-        found = listed[1]
+        found = listed[2]
         assert set(found.modes) == {1, 2, 3, 4}
         assert not found.can_discover
         assert "base_url" in found.connection_schema["properties"]
