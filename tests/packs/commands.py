@@ -130,13 +130,14 @@ def stubborn(given: How, ctx: BlockingContext) -> Nothing:
 @task("command.family")
 def family(given: How, ctx: BlockingContext) -> Nothing:
     """Have descendants that want to live on, then do what the way says."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     subprocess.Popen([sys.executable, "-c", _WITH_CHILD], start_new_session=True)
     subprocess.run(["sh", "-c", _HIDDEN], check=True)
     get_context("fork").Process(target=time.sleep, args=(3600,)).start()
     keeper = os.getppid()
     while len(_below(keeper)) < 6:
         time.sleep(0.02)
-    ctx.log.info("family", pids=" ".join(map(str, _below(keeper))))
+    ctx.log.info("family", pids=" ".join(map(str, _below(keeper))), run=os.getpid())
     if given.way == "wait":
         try:
             time.sleep(3600)
@@ -145,6 +146,8 @@ def family(given: How, ctx: BlockingContext) -> Nothing:
     elif given.way == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif given.way == "orphan":
+        # What it said goes through the keeper: only who has read it can tell that this may go.
+        signal.sigwait({signal.SIGUSR1})
         os.kill(keeper, signal.SIGKILL)
         time.sleep(3600)
     return Nothing()

@@ -90,6 +90,7 @@ async def test_p04_descendants_end_too_whatever_sessions_they_began(fleet: Fleet
     # This one kills the very process that watches over it.
     orphan = await fleet.submit("command.family", {"way": "orphan"})
     pids = await family(fleet, orphan)
+    os.kill(int((await fleet.said(orphan, "family")).body["fields"]["run"]), signal.SIGUSR1)
     await until(lambda: not [pid for pid in pids if lives(pid)], "all its descendants end")
     await cancel(fleet, orphan)
     await fleet.until(orphan, TaskState.CANCELLED, TaskState.FAILED)
