@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from aiohttp import web
 
@@ -25,6 +25,16 @@ _BAD: Final = 0.3
 _LATENCY: Final = 0.12
 _SLOW: Final = 0.6
 _COLUMNS: Final = {"id": "int64", "at": "int64", "count": "int64", "name": "string"}
+
+
+class Served(Protocol):
+    """What answers requests, and knows where."""
+
+    url: str
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """The answer."""
+        ...
 
 
 async def _slow(request: web.Request, body: bytes) -> web.StreamResponse:
@@ -151,18 +161,18 @@ def _fits(record: dict[str, Any]) -> bool:
 
 
 @asynccontextmanager
-async def served(feeds: Sequence[Feed]) -> AsyncGenerator[None]:
-    """Serve each feed on a port of its own."""
+async def served(sources: Sequence[Served], path: str = "/records") -> AsyncGenerator[None]:
+    """Serve each source on a port of its own, and tell it the URL."""
     runners: list[web.AppRunner] = []
     try:
-        for feed in feeds:
+        for source in sources:
             app = web.Application()
-            app.router.add_get("/records", feed.serve)
+            app.router.add_get(path, source.serve)
             runner = web.AppRunner(app, shutdown_timeout=0.1)
             await runner.setup()
             runners.append(runner)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            feed.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            source.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         yield
     finally:
         for runner in runners:

@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import sys
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -313,22 +313,3 @@ def manifest_of_auth0(folder: Path) -> Path:
     command = [sys.executable, "-m", "uv", "pip", "install", "-q", "--no-deps", "--target", str(folder)]
     subprocess.run([*command, "airbyte-source-auth0==0.5.16"], check=True)
     return folder / "source_auth0/manifest.yaml"
-
-
-@asynccontextmanager
-async def served(shelves: Sequence[Shelf | Tenant]) -> AsyncGenerator[None]:
-    """Serve each on a port of its own."""
-    runners: list[web.AppRunner] = []
-    try:
-        for shelf in shelves:
-            app = web.Application()
-            app.router.add_get("/{path:.*}", shelf.serve)
-            runner = web.AppRunner(app, shutdown_timeout=0.1)
-            await runner.setup()
-            runners.append(runner)
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            shelf.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield
-    finally:
-        for runner in runners:
-            await runner.cleanup()

@@ -17,12 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from weir_core.datasets.commits import Segment
-from weir_core.datasets.cursors import orderable
 from weir_core.datasets.hidden import count, pack, unpack
 from weir_core.datasets.merging import deleted
 from weir_core.datasets.models import StoredSegment
 from weir_core.datasets.reading import Chunk, Query, Reading
-from weir_core.datasets.segments import MOST_BOUNDS, PARQUET, ROW_GROUP, bounds_of
+from weir_core.datasets.segments import PARQUET, ROW_GROUP, bounded, bounds_of
 from weir_core.datasets.settling import mergeable, read_columns
 from weir_core.errors import ChecksumMismatch
 from weir_core.stores.contract import ObjectStore
@@ -131,14 +130,10 @@ class Rewriting:
 
 def _ends(table: pa.Table) -> pa.Table:
     """Least and greatest value of the columns that the manifest may keep them of."""
-    found = {field.name: pc.min_max(table.column(field.name)) for field in _bounded(table.schema)}
+    found = {field.name: pc.min_max(table.column(field.name)) for field in bounded(table.schema)}
     return pa.table(
         {
             name: pa.array([ends["min"], ends["max"]], table.schema.field(name).type)
             for name, ends in found.items()
         }
     )
-
-
-def _bounded(schema: pa.Schema) -> list[pa.Field]:
-    return [field for field in list(schema)[:MOST_BOUNDS] if orderable(field.type)]

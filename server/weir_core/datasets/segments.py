@@ -33,7 +33,7 @@ PARQUET: Final = {
     "dictionary_pagesize_limit": 128 * 1024,
     "store_schema": True,
 }
-MOST_BOUNDS: Final = 100
+_MOST_BOUNDS: Final = 100
 _LONGEST_BOUND = 64
 
 Bounds: TypeAlias = dict[str, tuple[CursorValue, CursorValue]]
@@ -283,11 +283,16 @@ def _nulls(table: pa.Table, column: str) -> int:
     return table.column(column).null_count if column in table.schema.names else table.num_rows
 
 
+def bounded(schema: pa.Schema) -> list[pa.Field]:
+    """The columns that the manifest may keep the least and the greatest value of."""
+    return [field for field in list(schema)[:_MOST_BOUNDS] if orderable(field.type)]
+
+
 def bounds_of(table: pa.Table) -> Bounds:
     """Least and greatest value of the columns with an order; long texts are left out."""
     found: Bounds = {}
-    for field in list(table.schema)[:MOST_BOUNDS]:
-        span = bounds(table.column(field.name)) if orderable(field.type) else None
+    for field in bounded(table.schema):
+        span = bounds(table.column(field.name))
         if span is not None and all(not isinstance(one, str) or len(one) <= _LONGEST_BOUND for one in span):
             found[field.name] = span
     return found

@@ -6,8 +6,7 @@ two leaves a file without a row, and such files are looked for too.
 
 from datetime import timedelta
 from itertools import islice
-from math import inf
-from time import monotonic, time
+from time import time
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,11 +18,10 @@ from weir_core.datasets import repository
 from weir_core.db import Database
 from weir_core.stores.contract import ObjectStore, StoredFile
 from weir_core.stores.threads import in_thread
+from weir_core.stores.walks import Walks
 
 _BATCH = 500
 _RUNS = 20
-# Of the time that a walk through all files takes, so much passes before the next one.
-_IDLE = 20
 
 
 class DatasetSweep:
@@ -41,7 +39,7 @@ class DatasetSweep:
         self._store = store
         self._replaced_after = replaced_after
         self._orphaned_after = orphaned_after
-        self._next_walk = -inf
+        self._walks = Walks()
 
     async def sweep(self) -> int:
         """Sweep once, each kind in bounded portions; the number of files deleted.
@@ -51,11 +49,7 @@ class DatasetSweep:
         deleted = await self.sweep_replaced()
         deleted += await self.sweep_residue()
         await self.sweep_deleted()
-        if (began := monotonic()) < self._next_walk:
-            return deleted
-        deleted += await self.sweep_orphans()
-        self._next_walk = monotonic() + _IDLE * (monotonic() - began)
-        return deleted
+        return deleted + await self._walks.walk(self.sweep_orphans)
 
     async def sweep_replaced(self) -> int:
         """Delete segments that a full run replaced a while ago; their versions can't be read any more."""

@@ -4,8 +4,6 @@ Rows go first, in a transaction, and their content after it: a crash between the
 without a row, and that is looked for too.
 """
 
-import math
-import time
 from itertools import islice
 from typing import Final
 from uuid import UUID
@@ -18,10 +16,9 @@ from weir_core.files.models import FOLDER, Owner, owner_of
 from weir_core.files.repository import Unsettled
 from weir_core.stores.contract import ObjectStore
 from weir_core.stores.threads import in_thread
+from weir_core.stores.walks import Walks
 
 _BATCH: Final = 500
-# Of the time that a walk through all files takes, so much passes before the next one.
-_IDLE: Final = 20
 
 
 class FileSweep:
@@ -30,16 +27,12 @@ class FileSweep:
     def __init__(self, db: Database, store: ObjectStore) -> None:
         self._db = db
         self._store = store
-        self._next_walk = -math.inf
+        self._walks = Walks()
 
     async def sweep(self) -> int:
         """Sweep once; the number of contents deleted. Many files are walked through less often."""
         deleted = await self.sweep_superseded()
-        if (began := time.monotonic()) < self._next_walk:
-            return deleted
-        deleted += await self.sweep_orphans()
-        self._next_walk = time.monotonic() + _IDLE * (time.monotonic() - began)
-        return deleted
+        return deleted + await self._walks.walk(self.sweep_orphans)
 
     async def sweep_superseded(self) -> int:
         """Delete files of attempts that another one has followed; those of ended tasks are left alone."""

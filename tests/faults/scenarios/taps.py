@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import select
 
 import weir
+from tests.faults.feeds import served
 from tests.faults.hunting import held
 from tests.faults.judging import QUIET, Asked, judge
 from tests.faults.programs import Program
@@ -28,7 +29,6 @@ from tests.faults.tapped import (
     by_slices,
     by_windows,
     manifest_of_auth0,
-    served,
 )
 from tests.tools.guard import ROOT
 from weir.types import Connection, SyncMode, TaskState
@@ -158,7 +158,7 @@ async def taps(asked: Asked) -> list[Report]:
     manifest = await asyncio.to_thread(manifest_of_auth0, asked.folder / "auth0")
     schemas = asked.folder / "schemas"
     schemas.mkdir()
-    async with served([*shelves, tenant]):
+    async with served([*shelves, tenant], "/{path:.*}"):
         (asked.folder / "source").mkdir()
         source = Service(
             "mariadb", asked.folder / "source/mariadb", port := free_port(random.Random(asked.seed))

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import orjson
-import pyarrow as pa
 from pydantic import BaseModel
 
 from weir_core.datasets.commits import Position
@@ -19,14 +18,15 @@ from weir_workers.connectors import airbyte_messages as messages
 from weir_workers.connectors.airbyte_manifest import manifest_of
 from weir_workers.connectors.airbyte_settings import AirbyteConnection
 from weir_workers.connectors.contract import Connector, Item, Partition, Said, Source, SourceStream, Wanted
-from weir_workers.connectors.rereading import Reread, reread_json
+from weir_workers.connectors.rereading import Reread
 from weir_workers.connectors.tap_asking import ask
-from weir_workers.connectors.tap_columns import columns_of
+from weir_workers.connectors.tap_columns import columns_or_none
 from weir_workers.connectors.tap_environment import program_of
 from weir_workers.connectors.tap_failures import check_source, check_wanted, ended, failed, invalid
 from weir_workers.connectors.tap_messages import Failed
 from weir_workers.connectors.tap_process import Program
 from weir_workers.connectors.tap_reading import Reading, Start, covering_of
+from weir_workers.connectors.tap_rows import reread
 from weir_workers.connectors.tap_settings import TapCollection
 
 
@@ -75,8 +75,7 @@ class AirbyteConnector(Connector):
 
     def reread(self, wanted: Wanted, raws: Sequence[bytes]) -> Reread:
         """Reads rejected records by the columns of today."""
-        settings = wanted.parsed(TapCollection)
-        return reread_json(raws, settings.declared_schema() or wanted.schema or pa.schema([]))
+        return reread(wanted, raws)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +150,7 @@ def _entry(entries: Sequence[dict[str, Any]], wanted: Wanted) -> dict[str, Any]:
 
 
 def _stream(entry: Mapping[str, Any]) -> SourceStream:
-    try:
-        schema = columns_of(orjson.dumps(entry.get("json_schema") or {}))
-    except (TypeError, AttributeError):
-        schema = None
+    schema = columns_or_none(entry.get("json_schema"))
     cursors = cast("list[Any]", entry.get("default_cursor_field") or []) if messages.by_state(entry) else []
     keys = cast("list[list[Any]]", entry.get("source_defined_primary_key") or [])
     return SourceStream(

@@ -8,20 +8,20 @@ from contextlib import aclosing
 from typing import Any, ClassVar, cast
 
 import orjson
-import pyarrow as pa
 from pydantic import BaseModel
 
 from weir_core.datasets.commits import Position
 from weir_workers import __version__
 from weir_workers.connectors import singer_messages as messages
 from weir_workers.connectors.contract import Connector, Item, Partition, Said, Source, SourceStream, Wanted
-from weir_workers.connectors.rereading import Reread, reread_json
+from weir_workers.connectors.rereading import Reread
 from weir_workers.connectors.tap_asking import ask
-from weir_workers.connectors.tap_columns import columns_of
+from weir_workers.connectors.tap_columns import columns_or_none
 from weir_workers.connectors.tap_environment import program_of
 from weir_workers.connectors.tap_failures import check_source, check_wanted, ended, invalid
 from weir_workers.connectors.tap_process import Program
 from weir_workers.connectors.tap_reading import Reading, Start, covering_of
+from weir_workers.connectors.tap_rows import reread
 from weir_workers.connectors.tap_settings import TapCollection, TapConnection
 
 
@@ -76,8 +76,7 @@ class SingerConnector(Connector):
 
     def reread(self, wanted: Wanted, raws: Sequence[bytes]) -> Reread:
         """Reads rejected records by the columns of today."""
-        settings = wanted.parsed(TapCollection)
-        return reread_json(raws, settings.declared_schema() or wanted.schema or pa.schema([]))
+        return reread(wanted, raws)
 
 
 def _connection(source: Source) -> TapConnection:
@@ -135,10 +134,7 @@ def _config(connection: TapConnection) -> dict[str, str]:
 
 def _stream(entry: dict[str, Any]) -> SourceStream:
     root = messages.root_of(entry)
-    try:
-        schema = columns_of(orjson.dumps(entry.get("schema") or {}))
-    except (TypeError, AttributeError):
-        schema = None
+    schema = columns_or_none(entry.get("schema"))
     cursors = cast("list[Any]", root.get("valid-replication-keys") or [])
     keys = cast("list[Any]", entry.get("key_properties") or root.get("table-key-properties") or [])
     return SourceStream(messages.name_of(entry), schema, tuple(map(str, cursors)), tuple(map(str, keys)))

@@ -14,6 +14,14 @@ def columns_of(raw: bytes) -> pa.Schema:
     return pa.schema(_fields(orjson.loads(raw), 0))
 
 
+def columns_or_none(schema: Any) -> pa.Schema | None:
+    """Those of a catalog's entry, for people to see; None where its schema is none."""
+    try:
+        return columns_of(orjson.dumps(schema or {}))
+    except (TypeError, AttributeError):
+        return None
+
+
 def _fields(schema: Mapping[str, Any], depth: int) -> list[pa.Field]:
     rules = cast("dict[str, Any]", schema.get("properties") or {})
     found = ((name, _type(rule, depth)) for name, rule in rules.items())

@@ -11,8 +11,10 @@ from weir_workers.connectors.contract import Wanted
 from weir_workers.connectors.envelope import Envelope
 from weir_workers.connectors.infer import TooManyColumns
 from weir_workers.connectors.records import PageParser
+from weir_workers.connectors.rereading import Reread, reread_json
 from weir_workers.connectors.tap_columns import columns_of
 from weir_workers.connectors.tap_failures import invalid
+from weir_workers.connectors.tap_settings import TapCollection
 from weir_workers.connectors.tap_state import Portion
 
 _PAGE: Final = 4 * 1024 * 1024
@@ -88,6 +90,12 @@ class RowMaker:
             schema = known
         self._parser = PageParser(schema, evolve=evolve)
         return self._parser
+
+
+def reread(wanted: Wanted, raws: Sequence[bytes]) -> Reread:
+    """Rejected records by the columns of today."""
+    declared = wanted.parsed(TapCollection).declared_schema()
+    return reread_json(raws, declared or wanted.schema or pa.schema([]))
 
 
 def _pages(raws: Sequence[bytes]) -> Iterator[tuple[int, list[bytes]]]:

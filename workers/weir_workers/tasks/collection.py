@@ -15,7 +15,7 @@ from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.registry import ConnectorUnknown, connector
 from weir_workers.tasks.collection_loop import CollectionLoop, last_page
 from weir_workers.tasks.compaction import compact_if_due
-from weir_workers.tasks.patience import patiently
+from weir_workers.tasks.patience import patiently, refusals_told
 
 
 class CollectionRunInput(BaseModel):
@@ -97,17 +97,14 @@ async def _finish(runtime: Runtime, run_id: UUID, ctx: Context) -> Run:
 
 async def _collect(runtime: Runtime, plan: Plan, ctx: Context) -> None:
     try:
-        await CollectionLoop(runtime, ctx, plan, connector(plan.connector)).run()
+        with refusals_told():
+            await CollectionLoop(runtime, ctx, plan, connector(plan.connector)).run()
     except SourceError as error:
         raise _failure(error) from error
     except SchemaMismatch as error:
         raise TaskFailure("INVALID_INPUT", str(error), code="schema") from error
     except ConnectorUnknown as error:
         raise TaskFailure("INVALID_INPUT", str(error), code="connector") from error
-    except OSError as error:
-        raise TaskFailure(
-            "RESOURCE", f"a segment can't be written: {error.strerror}", code="storage"
-        ) from error
 
 
 def _failure(error: SourceError) -> TaskFailure:

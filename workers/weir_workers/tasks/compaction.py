@@ -13,7 +13,7 @@ from weir_core.datasets.grouping import Sized
 from weir_core.datasets.segments import SegmentNames
 from weir_core.errors import WeirError
 from weir_core.runtime import Runtime
-from weir_workers.tasks.patience import patiently
+from weir_workers.tasks.patience import patiently, refusals_told
 
 _ROUNDS: Final = 3
 _log = logging.getLogger(__name__)
@@ -39,13 +39,10 @@ class CompactOutput(BaseModel):
 async def compact_dataset(asked: CompactInput, ctx: Context) -> CompactOutput:
     """Put small segments of a dataset together. Started by RunMaintenance, and by workers after a run."""
     try:
-        return await Compaction(asked.dataset_id, ctx).run()
+        with refusals_told():
+            return await Compaction(asked.dataset_id, ctx).run()
     except WeirError as error:
         raise TaskFailure("INVALID_INPUT", error.message, code=error.reason) from error
-    except OSError as error:
-        raise TaskFailure(
-            "RESOURCE", f"a segment can't be written: {error.strerror}", code="storage"
-        ) from error
 
 
 async def compact_if_due(runtime: Runtime, dataset_id: UUID) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from weir.task import TaskFailure
@@ -40,6 +41,17 @@ async def patiently(
                 tell(f"waiting: {error.message}")
                 tell = None
         await asyncio.sleep(pause)
+
+
+@contextmanager
+def refusals_told() -> Generator[None]:
+    """Says of a store that is full, or takes nothing from this machine, that the run lacks a resource."""
+    try:
+        yield
+    except OSError as error:
+        raise TaskFailure(
+            "RESOURCE", f"a segment can't be written: {error.strerror}", code="storage"
+        ) from error
 
 
 def putting(store: ObjectStore, tell: Callable[[str], None] | None = None) -> Put:

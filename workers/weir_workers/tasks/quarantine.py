@@ -22,7 +22,7 @@ from weir_core.runtime import Runtime
 from weir_workers.connectors.contract import Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.registry import ConnectorUnknown, connector
-from weir_workers.tasks.patience import patiently, putting
+from weir_workers.tasks.patience import patiently, putting, refusals_told
 
 
 class ResolveInput(BaseModel):
@@ -56,16 +56,13 @@ async def resolve_quarantine(asked: ResolveInput, ctx: Context) -> ResolveOutput
     kept = Kept.model_validate(ctx.last_checkpoint or {})
     try:
         resolving = Resolving(runtime, ctx, asked, kept)
-        await resolving.run()
+        with refusals_told():
+            await resolving.run()
     except (DependencyDown, Conflict) as error:
         code = error.part if isinstance(error, DependencyDown) else "db"
         raise TaskFailure("DEPENDENCY", error.message, code=code) from error
     except WeirError as error:
         raise TaskFailure("INVALID_INPUT", error.message, code=error.reason) from error
-    except OSError as error:
-        raise TaskFailure(
-            "RESOURCE", f"a segment can't be written: {error.strerror}", code="storage"
-        ) from error
     except (SchemaMismatch, SourceError, ConnectorUnknown) as error:
         raise TaskFailure("INVALID_INPUT", str(error), code="schema") from error
     done = kept.done
