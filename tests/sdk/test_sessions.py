@@ -98,7 +98,7 @@ class TestRefresh:
         server.script(methods.GET_TASK, TASK)
         async with signed_in as client:
             await client.tasks.get_task("t1")
-            server.script(methods.GET_TASK, *[EXPIRED] * 10, TASK)
+            server.script(methods.GET_TASK, only_for(server, "two"))
             await asyncio.gather(*(client.tasks.get_task("t1") for _ in range(10)))
         assert len(server.requests(methods.REFRESH_TOKEN)) == 1
         assert len(server.requests(methods.LOGIN)) == 1

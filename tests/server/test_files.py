@@ -208,4 +208,7 @@ class TestDownloadFile:
 
 
 def size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
