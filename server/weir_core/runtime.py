@@ -17,6 +17,7 @@ from weir_core.files.service import FileService
 from weir_core.files.sweep import FileSweep
 from weir_core.fleet.service import FleetService
 from weir_core.fleet.witness import Witness
+from weir_core.pacing import Pacing
 from weir_core.paging import PageTokens
 from weir_core.queue import Queue
 from weir_core.redis import connect
@@ -49,6 +50,7 @@ class Runtime:
     pages: PageTokens
     queue: Queue
     signals: Signals
+    pacing: Pacing
     store: ObjectStore
     fleet: FleetService
     witness: Witness
@@ -110,6 +112,7 @@ class Runtime:
             pages=PageTokens(secrets.derive("page tokens")),
             queue=queue,
             signals=signals,
+            pacing=Pacing(redis, settings.redis_prefix),
             store=store,
             fleet=FleetService(db, settings.lease),
             witness=Witness(redis, settings.redis_prefix),

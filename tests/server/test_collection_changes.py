@@ -103,6 +103,16 @@ class TestConnection:
         with pytest.raises(errors.AlreadyExists):
             await sdk.collections.update_connection(connection=taken, update_mask=["name"])
 
+    async def test_politeness_is_changed_as_a_whole(self, sdk: AsyncClient, hands: Hands):
+        made = await connected(sdk, hands)
+        assert made.politeness == collection_pb2.Politeness()
+        polite = collection_pb2.Politeness(max_concurrency=1, max_per_minute=90)
+        changed = await sdk.collections.update_connection(
+            connection=collection_pb2.Connection(id=made.id, politeness=polite), update_mask=["politeness"]
+        )
+        assert changed.connection.politeness == polite
+        assert changed.connection.settings == made.settings
+
     async def test_private_addresses_need_their_own_permission(
         self, server: ServerUnderTest, sdk: AsyncClient, hands: Hands
     ):

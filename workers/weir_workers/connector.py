@@ -22,6 +22,7 @@ from weir_workers.connectors.contract import (
     Said,
     Source,
     SourceStream,
+    Unchanged,
     Wanted,
 )
 from weir_workers.connectors.errors import BodyCut, SourceError
@@ -49,6 +50,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SourceStream",
+    "Unchanged",
     "Wanted",
     "fit_rows",
     "open_fetcher",

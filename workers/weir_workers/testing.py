@@ -14,14 +14,24 @@ fails.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from weir_core.collections.settings import check_collection, check_connection
 from weir_core.datasets.commits import Counts, Position, Reject
-from weir_workers.connectors.contract import Batch, Connector, Drift, Partition, Said, Source, Wanted
+from weir_workers.connectors.contract import (
+    Batch,
+    Checkpoint,
+    Connector,
+    Drift,
+    Partition,
+    Said,
+    Source,
+    Unchanged,
+    Wanted,
+)
 from weir_workers.connectors.registry import collection_schema, connection_schema
 
 _POSITIONS: Final = 20
@@ -42,6 +52,9 @@ class Read:
     positions: list[Position] = field(default_factory=list[Position])
     places: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     """How many rows and rejects had come at each position."""
+    known: Mapping[str, Any] | None = None
+    """What the source said of its version; give it back in `wanted.known`."""
+    unchanged: bool = False
 
     def column(self, name: str) -> list[Any]:
         """The values of one column."""
@@ -93,11 +106,15 @@ async def read_part(
                 case Said():
                     got.log.append(item.text)
                     continue
+                case Unchanged():
+                    got.unchanged = True
+                    got.counts += item.counts
+                    continue
+                case Checkpoint():
+                    got.known = item.known or got.known
                 case Batch():
                     got.rows += item.records.to_pylist()
                     got.schema = item.records.schema
-                case _:
-                    pass
             got.positions.append(json.loads(json.dumps(item.position)))
             got.places.append((len(got.rows), len(got.rejects)))
             got.counts += item.counts

@@ -52,6 +52,7 @@ class CollectionClient:
         connector: str = "",
         settings: StructLike = None,
         secrets: Mapping[str, str] | None = None,
+        politeness: collection_pb2.Politeness | None = None,
         allow_private_addresses: bool = False,
         request_id: str = "",
         timeout: Timeout = None,
@@ -66,6 +67,7 @@ class CollectionClient:
             settings: Fits the connector's `connection_schema`. No secrets.
             secrets: Secrets by name. Input only: never in an answer, event or log. Without a connector
                 any names; one at least.
+            politeness: How much at a time the source is asked, by all workers together.
             allow_private_addresses: True: may reach private, loopback and link-local addresses. Setting
                 it needs `connections.private` besides.
             request_id: Makes the call safe to repeat; see common.proto.
@@ -78,6 +80,7 @@ class CollectionClient:
                 connector=connector,
                 settings=to_struct(settings, "settings"),
                 secrets=secrets,
+                politeness=politeness,
                 allow_private_addresses=allow_private_addresses,
             ),
             request_id=request_id or fresh_id(),

@@ -13,7 +13,7 @@ from weir.cli.profile import connected
 from weir.cli.settings import cursor_value, secret
 from weir.cli.timing import LENGTH
 from weir.outcome import output_of
-from weir.v1.collection_pb2 import SyncMode
+from weir.v1.collection_pb2 import Politeness, SyncMode
 from weir.v1.task_pb2 import FailureKind
 
 _MODES = ["full", "append", "incremental", "merge"]
@@ -63,6 +63,8 @@ def get_connection(connection: str, *, as_json: bool) -> None:
     "--secret", "secrets", multiple=True, help="NAME=VARIABLE: the environment variable it stands in."
 )
 @click.option("--allow-private", is_flag=True, help="May reach private and loopback addresses.")
+@click.option("--max-concurrency", type=int, default=0, help="Runs over it at a time; default: 4.")
+@click.option("--max-per-minute", type=int, default=0, help="Requests a minute; default: no limit.")
 @as_json
 def create_connection(
     *,
@@ -73,6 +75,8 @@ def create_connection(
     settings: str,
     secrets: tuple[str, ...],
     allow_private: bool,
+    max_concurrency: int,
+    max_per_minute: int,
     as_json: bool,
 ) -> None:
     """Create a connection."""
@@ -84,6 +88,7 @@ def create_connection(
             settings=read_json(settings, "--settings"),
             secrets=dict(secret(each) for each in secrets),
             allow_private_addresses=allow_private,
+            politeness=Politeness(max_concurrency=max_concurrency, max_per_minute=max_per_minute),
         )
     show(answer.connection, json_lines=as_json)
 

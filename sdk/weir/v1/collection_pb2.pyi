@@ -114,6 +114,7 @@ class Connector(_message.Message):
     COLLECTION_SCHEMA_FIELD_NUMBER: _builtins.int
     MODES_FIELD_NUMBER: _builtins.int
     CAN_DISCOVER_FIELD_NUMBER: _builtins.int
+    CAN_PACE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, such as `http`."""
     description: _builtins.str
@@ -122,6 +123,8 @@ class Connector(_message.Message):
     """Version of the code."""
     can_discover: _builtins.bool
     """True: CheckConnection can list streams, and a collection names one of them."""
+    can_pace: _builtins.bool
+    """True: it asks by single requests, and `Politeness.max_per_minute` can be set."""
     @_builtins.property
     def connection_schema(self) -> _struct_pb2.Struct:
         """JSON schema of a connection's settings; secrets are marked `writeOnly`."""
@@ -144,10 +147,11 @@ class Connector(_message.Message):
         collection_schema: _struct_pb2.Struct | None = ...,
         modes: _abc.Iterable[Global___SyncMode.ValueType] | None = ...,
         can_discover: _builtins.bool | None = ...,
+        can_pace: _builtins.bool | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["collection_schema", b"collection_schema", "connection_schema", b"connection_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_discover", b"can_discover", "collection_schema", b"collection_schema", "connection_schema", b"connection_schema", "description", b"description", "modes", b"modes", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_discover", b"can_discover", "can_pace", b"can_pace", "collection_schema", b"collection_schema", "connection_schema", b"connection_schema", "description", b"description", "modes", b"modes", "name", b"name", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -186,6 +190,7 @@ class Connection(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
     SECRET_NAMES_FIELD_NUMBER: _builtins.int
+    POLITENESS_FIELD_NUMBER: _builtins.int
     ALLOW_PRIVATE_ADDRESSES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     LAST_CHECK_FIELD_NUMBER: _builtins.int
@@ -228,6 +233,10 @@ class Connection(_message.Message):
         """Names of the secrets that are set. Output only."""
 
     @_builtins.property
+    def politeness(self) -> Global___Politeness:
+        """How much at a time the source is asked, by all workers together."""
+
+    @_builtins.property
     def last_check(self) -> Global___ConnectionCheck:
         """How the newest CheckConnection of it went; unset: it was not tried as it
         is now. Output only.
@@ -255,6 +264,7 @@ class Connection(_message.Message):
         settings: _struct_pb2.Struct | None = ...,
         secrets: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         secret_names: _abc.Iterable[_builtins.str] | None = ...,
+        politeness: Global___Politeness | None = ...,
         allow_private_addresses: _builtins.bool | None = ...,
         revision: _builtins.int | None = ...,
         last_check: Global___ConnectionCheck | None = ...,
@@ -263,13 +273,45 @@ class Connection(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "last_check", b"last_check", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "last_check", b"last_check", "politeness", b"politeness", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private_addresses", b"allow_private_addresses", "connector", b"connector", "create_time", b"create_time", "creator", b"creator", "etag", b"etag", "id", b"id", "last_check", b"last_check", "name", b"name", "project", b"project", "revision", b"revision", "secret_names", b"secret_names", "secrets", b"secrets", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private_addresses", b"allow_private_addresses", "connector", b"connector", "create_time", b"create_time", "creator", b"creator", "etag", b"etag", "id", b"id", "last_check", b"last_check", "name", b"name", "politeness", b"politeness", "project", b"project", "revision", b"revision", "secret_names", b"secret_names", "secrets", b"secrets", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Connection: _TypeAlias = Connection  # noqa: Y015
+
+@_typing.final
+class Politeness(_message.Message):
+    """Limits that keep a source well. They hold for all workers together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_CONCURRENCY_FIELD_NUMBER: _builtins.int
+    MAX_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    max_concurrency: _builtins.int
+    """Runs over the connection at a time; others wait for their turn, PENDING. A
+    change holds for runs that start after it. 0 means 4.
+    """
+    max_per_minute: _builtins.int
+    """Requests a minute, spread evenly over all runs, checks and previews. Only
+    for connectors that say `can_pace`. A change holds for attempts that start
+    after it. While Redis is away each worker process keeps to it by itself.
+    0: no limit of ours.
+    """
+    def __init__(
+        self,
+        *,
+        max_concurrency: _builtins.int | None = ...,
+        max_per_minute: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_concurrency", b"max_concurrency", "max_per_minute", b"max_per_minute"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Politeness: _TypeAlias = Politeness  # noqa: Y015
 
 @_typing.final
 class ConnectionCheck(_message.Message):

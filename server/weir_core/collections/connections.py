@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -160,6 +160,7 @@ class ConnectionService:
                 "secrets": self._sealed(connection_id, secrets),
                 "secret_names": sorted(secrets),
                 "allow_private_addresses": new.allow_private_addresses,
+                "politeness": asdict(new.politeness),
             }
             if await self._changed(found, values):
                 return await self.get_connection(caller, connection_id, "connections.write")
@@ -205,11 +206,16 @@ class ConnectionService:
     async def _check_connection(self, new: NewConnection) -> None:
         await self._projects.require(new.project)
         if not new.connector:
-            check_secret_set(new.settings, new.secrets, allow_private_addresses=new.allow_private_addresses)
+            check_secret_set(new)
             return
         async with self._db.read() as tx:
             known = await require_connector(tx, new.connector)
         check_connection(known.name, known.connection_schema, new.settings, new.secrets)
+        if new.politeness.max_per_minute and not known.can_pace:
+            raise InvalidArgument.at(
+                "connection.politeness.max_per_minute",
+                f"must be 0: the connector {known.name} does not ask by single requests",
+            )
 
     def _content(self, new: NewConnection) -> Any:
         # A plain hash of a weak secret could be guessed from a copy of the database.
@@ -224,6 +230,7 @@ class ConnectionService:
             "settings": new.settings,
             "secrets": digests,
             "allow_private_addresses": new.allow_private_addresses,
+            "politeness": asdict(new.politeness),
         }
 
 

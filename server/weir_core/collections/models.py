@@ -51,6 +51,7 @@ connector = Table(
     Column("collection_schema", Json, nullable=False),
     Column("modes", Json, nullable=False),
     Column("can_discover", Boolean(create_constraint=False), nullable=False, server_default=text("0")),
+    Column("can_pace", Boolean(create_constraint=False), nullable=False, server_default=text("0")),
     Column("update_time", Micros, nullable=False),
     **TABLE,
 )
@@ -67,6 +68,7 @@ connection = Table(
     Column("secrets", Blob),
     Column("secret_names", Json, nullable=False),
     Column("allow_private_addresses", Boolean(create_constraint=False), nullable=False),
+    Column("politeness", Json),
     Column("revision", BigInteger, nullable=False),
     # How the newest try of this revision went.
     Column("last_check", Json),
@@ -100,6 +102,7 @@ collection = Table(
     Column("dataset_id", Uuid, nullable=False),
     Column("cursor", Json),
     Column("pending", Json),
+    Column("known", Json),
     Column("revision", BigInteger, nullable=False, server_default=text("1")),
     Column("last_run_id", Uuid),
     Column("backfill_run_id", Uuid),
@@ -141,6 +144,7 @@ run = Table(
     Column("cursor_before", Json),
     Column("reached", Json),
     Column("position", Json),
+    Column("known", Json),
     Column("commits", BigInteger, nullable=False),
     *(Column(name, BigInteger, nullable=False) for name in COUNTERS),
     Column("nulls", Json),
@@ -191,6 +195,8 @@ class Connector:
     modes: tuple[SyncMode, ...]
     can_discover: bool = False
     """True: a collection names one of its streams."""
+    can_pace: bool = False
+    """True: it asks by requests, at a pace that it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,16 @@ class ConnectionCheck:
     failure: Failure | None
     latency: timedelta
     time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Politeness:
+    """How much at a time a source is asked, by all workers together."""
+
+    max_concurrency: int = 0
+    """Runs; 0 is 4."""
+    max_per_minute: int = 0
+    """Requests; 0 is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +233,7 @@ class Connection:
     creator: Principal
     create_time: datetime
     update_time: datetime
+    politeness: Politeness = Politeness()
     last_check: ConnectionCheck | None = None
 
     @property
@@ -235,6 +252,7 @@ class NewConnection:
     settings: dict[str, Any]
     secrets: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     allow_private_addresses: bool = False
+    politeness: Politeness = Politeness()
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,10 +372,13 @@ class Plan:
     run_id: UUID
     attempt: int
     collection: str
+    connection_id: UUID
     connector: str
     settings: dict[str, Any]
     secrets: dict[str, str] = field(repr=False)
     allow_private_addresses: bool
+    max_per_minute: int
+    """Requests, over all workers; 0 is no limit."""
     stream: str
     collection_settings: dict[str, Any]
     mode: SyncMode
@@ -379,6 +400,8 @@ class Plan:
     """Greatest cursor in what is committed."""
     position: dict[str, Any] | None
     """Go on there; None: at the start."""
+    known: dict[str, Any] | None
+    """What the source said of its version when it was read whole; None: read it in any case."""
     commits: int
     counters: Counters
     dataset_id: UUID

@@ -18,6 +18,7 @@ from weir_core.collections.models import (
     Connector,
     NewCollection,
     NewConnection,
+    Politeness,
     SyncMode,
     collection,
     connection,
@@ -41,6 +42,7 @@ async def save_connector(tx: AsyncConnection, brought: Connector) -> None:
         "collection_schema": brought.collection_schema,
         "modes": [mode.name for mode in brought.modes],
         "can_discover": brought.can_discover,
+        "can_pace": brought.can_pace,
         "update_time": datetime.now(UTC),
     }
     # Another worker may bring the same at the same moment.
@@ -81,6 +83,7 @@ async def insert_connection(
         "secrets": sealed,
         "secret_names": sorted(new.secrets),
         "allow_private_addresses": new.allow_private_addresses,
+        "politeness": asdict(new.politeness),
         "revision": 1,
         "create_time": datetime.now(UTC),
         "is_delete": False,
@@ -288,6 +291,7 @@ def _connector(row: Row[Any]) -> Connector:
         collection_schema=row.collection_schema,
         modes=tuple(SyncMode[name] for name in row.modes),
         can_discover=bool(row.can_discover),
+        can_pace=bool(row.can_pace),
     )
 
 
@@ -300,6 +304,7 @@ def _connection(row: Row[Any]) -> Connection:
         settings=row.settings,
         secret_names=row.secret_names,
         allow_private_addresses=bool(row.allow_private_addresses),
+        politeness=Politeness(**row.politeness) if row.politeness else Politeness(),
         revision=row.revision,
         creator=creator_of(row),
         create_time=row.create_time,

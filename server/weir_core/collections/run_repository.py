@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.collections.models import COUNTERS, Counters, Run, Span, SyncMode, run, run_request
@@ -127,6 +127,8 @@ async def usual_records(tx: AsyncConnection, row: Row[Any], limit: int) -> list[
         run.c.finished,
         run.c.mode == row.mode,
         run.c.span.is_(None),
+        # A full run that has made no version found nothing changed.
+        or_(run.c.mode != int(SyncMode.FULL), run.c.dataset_version > 0),
     )
     return list((await tx.execute(query.order_by(run.c.id.desc()).limit(limit))).scalars())
 

@@ -5,7 +5,7 @@ cursor is; the cursor moves only when all was read, since a source need not give
 its records in the cursor's order. What a worker writes is fenced by its attempt.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -21,7 +21,7 @@ from weir_core.collections.guards import Found, complaint
 from weir_core.collections.models import BY_CURSOR, Collection, Plan, Run, Span, SyncMode, run
 from weir_core.datasets import repository as datasets
 from weir_core.datasets.arrow_types import parse_type
-from weir_core.datasets.commits import Settled
+from weir_core.datasets.commits import KNOWN, UNCHANGED, Settled
 from weir_core.datasets.cursors import CursorValue, as_json, as_scalar, earlier, is_state
 from weir_core.datasets.evolution import SchemaPolicy
 from weir_core.datasets.manifest import column_type
@@ -36,13 +36,14 @@ from weir_core.idempotency import RequestKey, request_key
 from weir_core.paging import Page
 from weir_core.principals import Caller
 from weir_core.secrets import SecretBox
-from weir_core.tasks.models import task
+from weir_core.tasks.models import Concurrency, task
 from weir_core.tasks.repository import fence
 from weir_core.tasks.service import TaskService
 from weir_core.tasks.states import TERMINAL, TaskState
 from weir_core.tasks.submitting import NewTask, Stored, make, store_one
 
 _USUAL_RUNS: Final = 7
+_RUNS_AT_A_TIME: Final = 4
 RUN_TASK: Final = "collection.run"
 RUN_FILTERS: Final = {
     "project": Filterable(run.c.project),
@@ -92,7 +93,7 @@ class RunService:
             if going is None:
                 wanted = {"collection_id": str(collection_id), "full": mode is SyncMode.FULL}
                 new = await insert_new_run(
-                    tx, caller, row, NewTask(row.project, RUN_TASK, wanted), kind, span=span
+                    tx, caller, row, NewTask(row.project, RUN_TASK, wanted), kind, span=span, anew=full
                 )
                 going = new.task.id
             else:
@@ -152,7 +153,7 @@ class RunService:
                 raise NotFound("run", run_id)
             if row.finished:
                 return []
-            warnings, stops = await _asked_guards(tx, row)
+            warnings, stops = ([], []) if _is_unchanged(row) else await _asked_guards(tx, row)
             if warnings or stops:
                 await run_repository.update_run(tx, run_id, {"warnings": [*warnings, *stops]})
             if not stops:
@@ -196,10 +197,12 @@ class RunService:
             run_id=row.id,
             attempt=attempt,
             collection=wanted.name,
+            connection_id=source.id,
             connector=source.connector,
             settings=source.settings,
             secrets=await secrets_of(tx, self._box, source.id),
             allow_private_addresses=source.allow_private_addresses,
+            max_per_minute=source.politeness.max_per_minute,
             stream=wanted.stream,
             collection_settings=wanted.settings,
             mode=mode,
@@ -214,6 +217,7 @@ class RunService:
             span=span,
             reached=row.reached,
             position=row.position,
+            known=row.known,
             commits=row.commits,
             counters=run_repository.counters_of(row),
             dataset_id=row.dataset_id,
@@ -232,13 +236,26 @@ async def insert_new_run(
     kind: TaskType,
     *,
     span: Span | None = None,
+    anew: bool = False,
 ) -> Stored:
-    """Store a run of a collection that the transaction holds, and that has none in progress."""
+    """Store a run of a collection that the transaction holds, and that has none in progress.
+
+    With `anew` the source is read even if it says that nothing has changed.
+    """
     mode = SyncMode.FULL if new.input["full"] else SyncMode(row.mode)
+    new = replace(new, concurrency=await _turn_of(tx, row.connection_id))
     # A run is shown with its task: the one is kept as long as the other.
     stored = await store_one(tx, make(caller, new, kind, None, None))
-    await _insert_run(tx, row, stored.task.id, mode, span)
+    await _insert_run(tx, row, stored.task.id, mode, span, anew=anew)
     return stored
+
+
+async def _turn_of(tx: AsyncConnection, connection_id: UUID) -> Concurrency | None:
+    """The limit of runs over a connection at a time; it has a name that people know."""
+    source = await repository.get_connection(tx, connection_id)
+    if source is None:
+        return None
+    return Concurrency(f"connection/{source.name}", source.politeness.max_concurrency or _RUNS_AT_A_TIME)
 
 
 async def live_run(tx: AsyncConnection, row: Row[Any]) -> Run | None:
@@ -272,7 +289,7 @@ async def _in_progress(
 
 
 async def _insert_run(
-    tx: AsyncConnection, row: Row[Any], run_id: UUID, mode: SyncMode, span: Span | None
+    tx: AsyncConnection, row: Row[Any], run_id: UUID, mode: SyncMode, span: Span | None, *, anew: bool
 ) -> None:
     guarded = any(not guard["warn_only"] for guard in row.guards or ())
     staged = mode is SyncMode.FULL or span is not None or guarded
@@ -290,6 +307,8 @@ async def _insert_run(
         "cursor_before": row.cursor,
         "reached": None if mode is SyncMode.FULL or span else pending["reached"],
         "position": pending["position"],
+        # What is appended is wanted at each run, the same too.
+        "known": None if anew or span or mode is SyncMode.APPEND else row.known,
         "residue": staged,
     }
     await run_repository.insert_run(tx, values)
@@ -327,9 +346,18 @@ def _age(reached: CursorValue | None, kind: pa.DataType | None) -> timedelta | N
     return datetime.now(UTC) - instant
 
 
+def _is_unchanged(row: Row[Any]) -> bool:
+    """True where the source said so: the dataset and the cursor stay as they are."""
+    return bool(row.position and row.position.get(UNCHANGED))
+
+
 async def _finish(tx: AsyncConnection, row: Row[Any], settled: Settled | None) -> None:
+    if _is_unchanged(row):
+        await repository.update_collection(tx, row.collection_id, {"pending": None})
+        await run_repository.update_run(tx, row.id, {"finished": True})
+        return
     if not row.span:
-        moved: dict[str, Any] = {"pending": None}
+        moved: dict[str, Any] = {"pending": None, "known": (row.position or {}).get(KNOWN)}
         if SyncMode(row.mode) is SyncMode.FULL or row.reached is not None:
             moved["cursor"] = row.reached
         await repository.update_collection(tx, row.collection_id, moved)

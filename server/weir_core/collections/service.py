@@ -176,7 +176,9 @@ class CollectionService:
                 if row.cursor != before:
                     raise Conflict(f"the cursor is {row.cursor!r}, not {before!r}; read it again")
             await demand_no_run(tx, row)
-            await repository.update_collection(tx, collection_id, {"cursor": wanted, "pending": None})
+            await repository.update_collection(
+                tx, collection_id, {"cursor": wanted, "pending": None, "known": None}
+            )
 
         await self._db.write(work)
         return await self.get_collection(caller, collection_id, "collections.write")
@@ -185,7 +187,8 @@ class CollectionService:
         async def work(tx: AsyncConnection) -> bool:
             if await repository.lock_connection(tx, new.connection_id) is None:
                 raise NotFound("connection", new.connection_id)
-            return await repository.change_collection(tx, found, repository.collection_values(new))
+            values = {**repository.collection_values(new), "known": None}
+            return await repository.change_collection(tx, found, values)
 
         try:
             return await self._db.write(work)

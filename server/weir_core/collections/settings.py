@@ -11,6 +11,7 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match  # pyright: ignore[reportUnknownVariableType]
 
+from weir_core.collections.models import NewConnection, Politeness
 from weir_core.errors import InvalidArgument, SchemaMismatch, Violation
 
 _MAX_VIOLATIONS: Final = 10
@@ -43,15 +44,14 @@ def check_connection(
     _check(connector, schema, {**settings, **secrets}, "connection.settings", places)
 
 
-def check_secret_set(
-    settings: Mapping[str, Any], secrets: Mapping[str, str], *, allow_private_addresses: bool
-) -> None:
+def check_secret_set(new: NewConnection) -> None:
     """Refuse a connection without a connector that is anything but a set of secrets."""
     needless = "must be left out without a connector: the connection is then a set of secrets for tasks"
     wrong = {
-        "settings": (bool(settings), needless),
-        "allow_private_addresses": (allow_private_addresses, needless),
-        "secrets": (not secrets, "must hold one at least, or name a connector in `connection.connector`"),
+        "settings": (bool(new.settings), needless),
+        "allow_private_addresses": (new.allow_private_addresses, needless),
+        "politeness": (new.politeness != Politeness(), needless),
+        "secrets": (not new.secrets, "must hold one at least, or name a connector in `connection.connector`"),
     }
     if violations := [Violation(f"connection.{name}", text) for name, (bad, text) in wrong.items() if bad]:
         raise InvalidArgument(*violations)

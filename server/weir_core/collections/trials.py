@@ -41,6 +41,8 @@ class CheckAsked:
     connection_id: UUID | None = None
     """A stored one, at its revision; None: it is not stored."""
     revision: int = 0
+    max_per_minute: int = 0
+    """Requests, over all workers; 0 is no limit. Of a stored one."""
 
 
 @dataclass(frozen=True, slots=True)

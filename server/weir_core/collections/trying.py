@@ -225,6 +225,7 @@ class Trying:
             discover=discover,
             connection_id=source.id,
             revision=source.revision,
+            max_per_minute=source.politeness.max_per_minute,
         )
 
     async def _dataset_of(self, new: NewCollection) -> tuple[Dataset | None, list[str]]:
@@ -256,10 +257,12 @@ class Trying:
             run_id=nowhere,
             attempt=0,
             collection=wanted.name,
+            connection_id=source.id,
             connector=source.connector,
             settings=source.settings,
             secrets=secrets,
             allow_private_addresses=source.allow_private_addresses,
+            max_per_minute=source.politeness.max_per_minute,
             stream=wanted.stream,
             collection_settings=wanted.settings,
             mode=wanted.mode,
@@ -274,6 +277,7 @@ class Trying:
             span=None,
             reached=None,
             position=None,
+            known=None,
             commits=0,
             counters=Counters(),
             dataset_id=nowhere,

@@ -15,6 +15,10 @@ MAX_RAW = 65536
 
 Position: TypeAlias = Mapping[str, Any]
 
+KNOWN, UNCHANGED = "known", "unchanged"
+"""What a run's position says besides, once its source has told it: how to ask for its version at the next
+run; True where it has nothing new."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:

@@ -131,8 +131,9 @@ async def _start_run(tx: AsyncConnection, caller: Caller, new: NewTask, kind: Ta
     row = await _collection(tx, caller, new)
     if (run := await live_run(tx, row)) is not None:
         raise StateConflict(f"run {run.id} of the collection goes on; there is one at a time")
-    wanted = {"collection_id": str(row.id), "full": bool(new.input.get("full"))}
-    return await insert_new_run(tx, caller, row, replace(new, input=wanted), kind)
+    full = bool(new.input.get("full"))
+    wanted = {"collection_id": str(row.id), "full": full}
+    return await insert_new_run(tx, caller, row, replace(new, input=wanted), kind, anew=full)
 
 
 async def _collection(tx: AsyncConnection, caller: Caller, new: NewTask) -> Row[Any]:

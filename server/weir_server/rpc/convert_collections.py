@@ -18,6 +18,7 @@ from weir_core.collections.models import (
     Counters,
     NewCollection,
     NewConnection,
+    Politeness,
     Run,
     Span,
     SyncMode,
@@ -35,7 +36,7 @@ from weir_server.rpc.masks import changed
 
 _WHOLE = 2**53
 _ONE_OF = "secrets."
-CONNECTION_SETTABLE = ("name", "settings", "secrets", "allow_private_addresses")
+CONNECTION_SETTABLE = ("name", "settings", "secrets", "allow_private_addresses", "politeness")
 COLLECTION_SETTABLE = (
     "name",
     "connection_id",
@@ -61,6 +62,7 @@ def connector(value: Connector) -> collection_pb2.Connector:
         collection_schema=struct(value.collection_schema),
         modes=[_mode(mode) for mode in value.modes],
         can_discover=value.can_discover,
+        can_pace=value.can_pace,
     )
 
 
@@ -73,6 +75,7 @@ def new_connection(message: collection_pb2.Connection) -> NewConnection:
         settings=json_object(message.settings),
         secrets=dict(message.secrets),
         allow_private_addresses=message.allow_private_addresses,
+        politeness=Politeness(message.politeness.max_concurrency, message.politeness.max_per_minute),
     )
 
 
@@ -86,6 +89,9 @@ def connection(value: Connection) -> collection_pb2.Connection:
         settings=struct(value.settings),
         secret_names=value.secret_names,
         allow_private_addresses=value.allow_private_addresses,
+        politeness=collection_pb2.Politeness(
+            max_concurrency=value.politeness.max_concurrency, max_per_minute=value.politeness.max_per_minute
+        ),
         revision=value.revision,
         last_check=None if value.last_check is None else check(value.last_check),
         creator=principal(value.creator),

@@ -1,11 +1,12 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.fixtures.collecting import EDITOR_RIGHTS, Ground, caller
-from weir_core.collections.models import NewConnection
+from tests.fixtures.collecting import EDITOR_RIGHTS, SOURCE, Ground, caller
+from weir_core.collections.models import NewConnection, Politeness
 from weir_core.errors import (
     InvalidArgument,
     NameTaken,
@@ -75,6 +76,18 @@ class TestCreateConnection:
             await ground.connections.create_connection(plain, wanted(allow_private_addresses=True))
         made = await ground.connections.create_connection(ground.editor, wanted(allow_private_addresses=True))
         assert made.allow_private_addresses
+
+    async def test_a_pace_is_for_connectors_that_ask_by_requests(self, ground: Ground):
+        polite = Politeness(max_concurrency=2, max_per_minute=60)
+        with pytest.raises(InvalidArgument, match=r"connection.politeness.max_per_minute: must be 0"):
+            await ground.connections.create_connection(ground.editor, wanted(politeness=polite))
+        made = await ground.connections.create_connection(
+            ground.editor, wanted(politeness=Politeness(max_concurrency=2))
+        )
+        assert made.politeness == Politeness(max_concurrency=2)
+        await ground.connections.register_connectors([replace(SOURCE, can_pace=True)])
+        paced = await ground.connections.create_connection(ground.editor, wanted("paced", politeness=polite))
+        assert paced.politeness == polite
 
     async def test_p13_a_right_in_another_project_is_not_enough(self, ground: Ground):
         with pytest.raises(PermissionMissing):

@@ -11,7 +11,16 @@ import pyarrow as pa
 
 from tests.fixtures.http_source import HttpSource
 from weir_core.datasets.commits import Counts, Position, Reject
-from weir_workers.connectors.contract import Batch, Checkpoint, Drift, Partition, Said, Source, Wanted
+from weir_workers.connectors.contract import (
+    Batch,
+    Checkpoint,
+    Drift,
+    Partition,
+    Said,
+    Source,
+    Unchanged,
+    Wanted,
+)
 from weir_workers.connectors.http import HttpConnector
 from weir_workers.connectors.retry import RetryPolicy
 
@@ -91,7 +100,7 @@ async def read(
                     got.rejects.append(item)
                 case Drift():
                     got.drift.append(item.fields)
-                case Checkpoint() | Said():
+                case Checkpoint() | Said() | Unchanged():
                     pass
             if isinstance(item, Batch | Checkpoint):
                 got.positions.append(item.position)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from tests.fixtures.http_source import Asked, HttpSource, meeting, status
 from tests.workers.connectors.reading import NUMBERED, PLAIN, Waits, quick, read, source_at
+from weir_core.pacing import local_pace
 from weir_workers.connectors.budget import Budget
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.http import HttpConnector
@@ -29,7 +31,7 @@ def most_in(times: list[float], seconds: float) -> int:
 class TestRate:
     async def test_is_kept_by_several_runs_together(self, http_source: HttpSource) -> None:
         connector = HttpConnector()
-        source = source_at(http_source, max_per_minute=1200)
+        source = replace(source_at(http_source), turn=local_pace(1200))
         async with asyncio.TaskGroup() as runs:
             for _ in range(4):
                 runs.create_task(read(source, NUMBERED, connector=connector))
@@ -41,7 +43,7 @@ class TestRate:
     async def test_first_request_does_not_wait(self) -> None:
         waits = Waits()
         budget = Budget(waits)
-        budget.allow(4, 1)
+        budget.allow(4, local_pace(1))
         async with budget.turn():
             pass
         assert waits.seconds == []
@@ -49,7 +51,7 @@ class TestRate:
     async def test_none_is_none(self) -> None:
         waits = Waits()
         budget = Budget(waits)
-        budget.allow(4, 0)
+        budget.allow(4, None)
         for _ in range(100):
             async with budget.turn():
                 pass
@@ -81,7 +83,7 @@ class TestConcurrency:
 
     async def test_who_gives_up_waiting_leaves_no_hole(self) -> None:
         budget = Budget(Waits())
-        budget.allow(1, 0)
+        budget.allow(1, None)
         entered = asyncio.Event()
 
         async def enter() -> None:
@@ -99,7 +101,7 @@ class TestConcurrency:
 
     async def test_who_is_cancelled_when_called_passes_it_on(self) -> None:
         budget = Budget(Waits())
-        budget.allow(1, 0)
+        budget.allow(1, None)
 
         async def enter() -> None:
             async with budget.turn():
@@ -117,7 +119,7 @@ class TestSlowingDown:
     async def test_refusal_halves_and_success_restores(self) -> None:
         waits = Waits()
         budget = Budget(waits)
-        budget.allow(8, 0)
+        budget.allow(8, None)
 
         async def under_way(want: int, *, refused: bool = False) -> int:
             """How many get in at once."""

@@ -148,7 +148,6 @@ class TestRefusedSettings:
             ({**OAUTH, "token_url": "https://u:p@x.example"}, "token_url: Value error, must have a host"),
             ({**OAUTH, "token_url": "https://x.example?a=1"}, "parameters belong to `token_params`"),
             ({**BASE, "max_concurrency": 0}, "max_concurrency"),
-            ({**BASE, "max_per_minute": -1}, "max_per_minute"),
             ({**BASE, "check_path": "/me?x=1"}, "check_path"),
         ],
     )

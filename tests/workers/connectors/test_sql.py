@@ -14,8 +14,10 @@ from weir_workers.connectors import sql_process
 from weir_workers.connectors.contract import Wanted
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.sql import SqlConnector
+from weir_workers.testing import Read, read_async, read_part
 
 SMALL = SqlConnector(first=10, range=25, batch=2_000)
+PARTED = SqlConnector(first=10, range=25, batch=2_000, part=30)
 ORDERS = {
     "sqlite": "CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT, qty INTEGER, changed DATETIME)",
     "mariadb": "CREATE TABLE orders (id BIGINT PRIMARY KEY, item TEXT, qty INT, changed DATETIME(6))",
@@ -119,6 +121,87 @@ class TestReading:
     async def test_either_a_stream_or_a_query_is_needed(self, sqlite_source: SqlSource):
         for wanted in (Wanted({}), Wanted({"query": "SELECT 1"}, stream="orders")):
             assert "either a stream" in (await refusal(SMALL, sqlite_source.source, wanted)).message
+
+
+class TestParts:
+    """What is read over several connections."""
+
+    async def test_the_parts_together_are_all_rows_in_order(self, sql_source: SqlSource):
+        fill_orders(sql_source)
+        parts = await parts_read(sql_source, orders(sql_source, settings={"connections": 3}))
+        assert [len(part.rows) for part in parts] == [30, 30, 30, 10]
+        assert [row["id"] for part in parts for row in part.rows] == list(range(100))
+        for part in parts:
+            assert part.positions[-1] == {"done": True}
+
+    async def test_each_position_leads_to_the_rest_of_its_part(self, sql_source: SqlSource):
+        fill_orders(sql_source)
+        wanted = orders(sql_source, settings={"connections": 2})
+        got = await read_async(PARTED, sql_source.source, wanted)
+        assert got.column("id") == list(range(100))
+
+    async def test_keys_of_several_columns_and_of_odd_text_part_nothing_twice(self, sql_source: SqlSource):
+        text = "VARCHAR(20)"
+        sql_source.run(f"CREATE TABLE pairs (a {text} NOT NULL, b INTEGER NOT NULL, PRIMARY KEY (a, b))")
+        sql_source.fill(
+            "pairs", [(name, number) for name in ("a", "b'", "c\\", "d%s") for number in range(19)]
+        )
+        parts = await parts_read(sql_source, Wanted({"connections": 2}, stream=sql_source.name("pairs")))
+        rows = [(row["a"], row["b"]) for part in parts for row in part.rows]
+        assert len(parts) == 3
+        assert len(rows) == len(set(rows)) == 76
+
+    async def test_rows_without_a_cursor_and_rows_that_came_later_are_of_the_last_part(
+        self, sql_source: SqlSource
+    ):
+        minutes: list[int | None] = [None if number % 10 == 3 else 99 - number for number in range(100)]
+        fill_orders(sql_source, minutes=minutes)
+        wanted = orders(sql_source, settings={"connections": 2}, cursor_field="changed")
+        cut = await PARTED.partitions(sql_source.source, wanted)
+        sql_source.fill("orders", [(100, "new", 1, at(500)), (101, "old", 1, at(0))])
+        parts = [await read_part(PARTED, sql_source.source, wanted, one) for one in cut]
+        assert len(parts) == 3
+        assert sorted(row["id"] for part in parts for row in part.rows) == list(range(102))
+        assert {row["id"] for row in parts[-1].rows} >= {100, *range(3, 100, 10)}
+
+    async def test_only_what_lies_behind_the_cursor_is_cut(self, sql_source: SqlSource):
+        fill_orders(sql_source)
+        wanted = orders(sql_source, settings={"connections": 4}, cursor_field="id", cursor=19, until=80)
+        parts = await parts_read(sql_source, wanted)
+        assert [len(part.rows) for part in parts] == [30, 30]
+        assert [row["id"] for part in parts for row in part.rows] == list(range(20, 80))
+
+    async def test_what_is_small_or_has_no_key_is_one_part(self, sql_source: SqlSource):
+        fill_orders(sql_source)
+        sql_source.run("CREATE VIEW looks AS SELECT item FROM orders")
+        for connector, wanted in (
+            (SqlConnector(), orders(sql_source, settings={"connections": 4})),
+            (PARTED, orders(sql_source)),
+            (PARTED, Wanted({"connections": 4}, stream=sql_source.name("looks"))),
+        ):
+            assert len(await connector.partitions(sql_source.source, wanted)) == 1
+
+    async def test_the_driver_reads_the_same_parts(
+        self, sql_source: SqlSource, monkeypatch: pytest.MonkeyPatch
+    ):
+        fill_orders(sql_source)
+        slowly(monkeypatch)
+        parts = await parts_read(sql_source, orders(sql_source, settings={"connections": 3}))
+        assert [row["id"] for part in parts for row in part.rows] == list(range(100))
+
+    async def test_keys_too_long_to_keep_make_fewer_parts(self, sqlite_source: SqlSource):
+        sqlite_source.run("CREATE TABLE words (word TEXT PRIMARY KEY NOT NULL)")
+        sqlite_source.fill("words", [(f"{number:04}" + "x" * 1000,) for number in range(3000)])
+        wanted = Wanted({"connections": 2, "key": ["word"]}, stream="words")
+        cut = await PARTED.partitions(sqlite_source.source, wanted)
+        kept = [one.settings for one in cut]
+        assert 8 < len(kept) <= 16
+        assert len(json.dumps(kept)) < 40_000
+
+
+async def parts_read(source: SqlSource, wanted: Wanted) -> list[Read]:
+    cut = await PARTED.partitions(source.source, wanted)
+    return [await read_part(PARTED, source.source, wanted, one) for one in cut]
 
 
 class TestCursor:

@@ -14,6 +14,8 @@ from tests.fixtures.hands import Hands
 from tests.fixtures.sql_sources import SqlSource
 from weir_core.collections.models import Collection, NewCollection, NewConnection, SyncMode
 from weir_core.tasks.states import TaskState
+from weir_workers.connectors.sql import SqlConnector
+from weir_workers.tasks import collection as tasks
 
 ROWS = 60_000
 QUERY = {
@@ -72,6 +74,33 @@ class TestDatabases:
         assert any("goes on after segment" in line for line in hands.told.lines)
         assert output.records_written == ROWS
         assert await hands.ids(made.dataset_id) == list(range(ROWS))
+
+    async def test_parts_side_by_side_stay_as_they_were_cut(
+        self, hands: Hands, sql_source: SqlSource, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(tasks, "connector", lambda _: SqlConnector(part=9_000))
+        filled(sql_source)
+        made = await collection(
+            hands,
+            "sql",
+            (sql_source.settings, sql_source.secrets),
+            mode=SyncMode.APPEND,
+            settings={**QUERY, "connections": 3},
+        )
+        run_id = await hands.start(made)
+        working = asyncio.create_task(hands.attempt(run_id))
+        async with asyncio.timeout(60):
+            while not any("segment 12 committed" in line for line in hands.told.lines):
+                await asyncio.sleep(0.005)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        # Cut anew, the parts would be others.
+        sql_source.run("DELETE FROM things WHERE id < 5000")
+        sql_source.fill("things", [(number, "late") for number in range(ROWS, ROWS + 100)])
+        await hands.leave(run_id, TaskState.QUEUED)
+        output = await hands.work(run_id)
+        assert output.records_written == ROWS + 100
+        assert await hands.ids(made.dataset_id) == list(range(ROWS + 100))
 
     async def test_later_runs_read_what_is_new(self, hands: Hands, sql_source: SqlSource):
         sql_source.run("CREATE TABLE things (id INTEGER PRIMARY KEY, word VARCHAR(200))")

@@ -1,9 +1,8 @@
 """How fast and how much at a time one connection is asked, over all that a process does with it.
 
-Requests of a budget with a rate are spread evenly: there is no burst that a
-source could count as too much. A source that refuses for a while (429, 503) holds up all
-of them, and is then asked by half as many at a time; each round of good answers
-lets one more in again.
+The pace is that of all processes together, the rest is of this one. A source
+that refuses for a while (429, 503) holds up all of them, and is then asked by
+half as many at a time; each round of good answers lets one more in again.
 """
 
 import asyncio
@@ -11,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from weir_core.pacing import Turn
 from weir_workers.connectors.clock import Clock
 
 _LONGEST_HOLD = 900.0
@@ -22,17 +22,18 @@ class Budget:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._most = self._now_most = 1
-        self._interval = 0.0
+        self._turn: Turn | None = None
+        self._pacing = asyncio.Lock()
         self._busy = 0
         self._good = 0
         self._line: deque[asyncio.Future[None]] = deque()
-        self._next = self._not_before = self._lowered = clock.now()
+        self._not_before = self._lowered = clock.now()
 
-    def allow(self, most: int, per_minute: int) -> None:
-        """Sets how many may be under way and begin in a minute (0: any number); the last word counts."""
+    def allow(self, most: int, turn: Turn | None) -> None:
+        """Sets how many may be under way, and the pace (None: any); the last word counts."""
         self._now_most = most if self._now_most == self._most else min(self._now_most, most)
         self._most = most
-        self._interval = 60.0 / per_minute if per_minute else 0.0
+        self._turn = turn
         self._wake()
 
     @property
@@ -81,14 +82,13 @@ class Budget:
         self._busy += 1
 
     async def _pace(self) -> None:
-        while True:
-            now = self._clock.now()
-            at = max(now, self._next, self._not_before)
-            self._next = at + self._interval
-            if at > now:
-                await self._clock.sleep(at - now)
-            if self._not_before <= at:
-                return
+        if self._turn is not None:
+            # One waits for a turn at a time: who gives up costs one turn and not a row of them.
+            async with self._pacing:
+                if (wait := await self._turn()) > 0:
+                    await self._clock.sleep(wait)
+        while (left := self.held) > 0:
+            await self._clock.sleep(left)
 
     def _wake(self) -> None:
         for _ in range(max(0, self._now_most - self._busy)):

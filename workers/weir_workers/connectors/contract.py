@@ -10,6 +10,7 @@ position to `read` again and gets exactly the rest.
     Reject      a record that did not fit; the next Batch or Checkpoint covers it
     Said        what the source's own program had to say, for the log
     Drift       fields of the source that the schema does not have, told once each
+    Unchanged   nothing is new since the last run, and nothing else comes
 """
 
 from abc import ABC, abstractmethod
@@ -22,6 +23,7 @@ from pydantic import BaseModel
 
 from weir_core.datasets.commits import Counts, Position, Reject
 from weir_core.datasets.cursors import CursorValue
+from weir_core.pacing import Turn
 from weir_workers.connectors.cursor_range import CursorRange, OutOfRange
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.rereading import Reread, reread_json
@@ -35,6 +37,8 @@ class Source:
     settings: Mapping[str, Any]
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     allow_private: bool = False
+    turn: Turn | None = None
+    """Takes the next turn to ask, where the connection has a pace; gives the seconds until it comes."""
 
     def parsed(self, model: type[Model]) -> Model:
         """Settings and secrets by `connection_settings`; SourceError where they do not fit."""
@@ -74,6 +78,8 @@ class Wanted:
     """True: what is equal to the cursor is wanted too; the caller knows to tell what it has already."""
     until: CursorValue | None = None
     """Read only what lies before it; None reads to the end. SourceError where the source can't."""
+    known: Mapping[str, Any] | None = None
+    """What a Checkpoint said in `known` when the source was last read whole; None: read it in any case."""
     limit: int = 0
     """So many records will do, and then the iterator is closed: ask for no more than these need. 0: all."""
 
@@ -122,6 +128,15 @@ class Checkpoint:
 
     position: Position
     counts: Counts
+    known: Mapping[str, Any] | None = None
+    """At the end, where the source can tell whether it has changed: how to ask it at the next run. Short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The source, which is of one part, is still as `wanted.known` has it: the dataset stays as it is."""
+
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +153,7 @@ class Said:
     text: str
 
 
-Item: TypeAlias = Batch | Checkpoint | Reject | Drift | Said
+Item: TypeAlias = Batch | Checkpoint | Reject | Drift | Said | Unchanged
 
 
 class Connector(ABC):
@@ -160,6 +175,8 @@ class Connector(ABC):
     collection_settings: ClassVar[type[BaseModel]]
     has_streams: ClassVar[bool] = False
     """True: a collection names one of the streams that `discover` lists."""
+    can_pace: ClassVar[bool] = False
+    """True: it takes a turn of `source.turn` before each request; `open_fetcher` does."""
 
     @abstractmethod
     async def check(self, source: Source) -> None:
@@ -171,8 +188,16 @@ class Connector(ABC):
         return ()
 
     async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:
-        """Cuts what is wanted into parts; one unless the connector says otherwise."""
+        """Cuts what is wanted into parts, in the order in which they count; one unless it says otherwise.
+
+        A run asks once, when it begins, and keeps the answer in its position, names and settings as JSON:
+        with what `read` gives for a position at most 64 KiB.
+        """
         return [Partition()]
+
+    def side_by_side(self, wanted: Wanted) -> int:
+        """How many parts may be read at the same time; they are committed in order all the same."""
+        return 1
 
     @abstractmethod
     def read(

@@ -16,6 +16,7 @@ def declarations() -> list[Declared]:
             collection_schema=collection_schema(found),
             modes=tuple(sorted(SyncMode[mode] for mode in found.modes)),
             can_discover=found.has_streams,
+            can_pace=found.can_pace,
         )
         for name, found in installed().items()
     ]

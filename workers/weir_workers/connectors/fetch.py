@@ -63,6 +63,10 @@ class Download:
     """Bytes."""
 
 
+class NotModified(Exception):
+    """The source has nothing new, by what the request asked; for `Request.unless`."""
+
+
 class Fetcher:
     """Asks one API, politely."""
 
@@ -219,11 +223,14 @@ class Fetcher:
                 request.method,
                 with_query(url, credentials.query),
                 data=request.body,
-                headers={**headers, **typed, **credentials.headers},
+                headers={**headers, **typed, **request.unless, **credentials.headers},
                 allow_redirects=False,
             ) as response:
                 if response.status in _REDIRECTS:
                     return _Redirect(response.status, target(url, response.headers.get("Location", "")))
+                if response.status == HTTPStatus.NOT_MODIFIED and request.unless:
+                    self._budget.answered()
+                    raise NotModified
                 if response.status in _SLOWING:
                     self._budget.refused(begun)
                 if response.status != HTTPStatus.OK:

@@ -26,20 +26,19 @@ async def open_fetcher(
     headers: Mapping[str, str] | None = None,
     accept: str = "*/*",
     at_once: int = 1,
-    per_minute: int = 0,
     timeout: float = 60.0,
     max_body: int = MAX_BODY,
 ) -> AsyncGenerator[Fetcher]:
-    """Asks the web server of an address, as often and as much at a time as is said.
+    """Asks the web server of an address, as many requests at a time as is said.
 
     `headers`, credentials among them, are shown to its host only; `allow_private` of the connection is
     heeded; all readings in a process that reach one host with the same headers share its budget.
-    `per_minute` 0 sets no rate; `timeout` is for one request, in seconds, `max_body` for one answer, in
+    The pace is the connection's. `timeout` is for one request, in seconds, `max_body` for one answer, in
     bytes.
     """
     base, shown = URL(base_url), dict(headers or {})
     budget = shared(("fetch", str(base.origin()), _digest(shown)), lambda: Budget(REAL))
-    budget.allow(at_once, per_minute)
+    budget.allow(at_once, source.turn)
     pool = ThreadPoolExecutor(1, thread_name_prefix="weir-fetch")
     try:
         async with open_session(

@@ -59,6 +59,7 @@ class HttpConnector(Connector):
     modes: ClassVar[frozenset[str]] = frozenset({"FULL", "APPEND", "INCREMENTAL", "MERGE"})
     connection_settings: ClassVar[type[BaseModel]] = HttpConnection
     collection_settings: ClassVar[type[BaseModel]] = HttpCollection
+    can_pace: ClassVar[bool] = True
 
     def __init__(
         self, policy: RetryPolicy | None = None, clock: Clock = REAL, max_body: int = MAX_BODY
@@ -125,7 +126,7 @@ class HttpConnector(Connector):
         private, agent = source.allow_private, f"weir/{__version__}"
         key = identity(connection)
         budget = shared((key, id(self._clock)), lambda: Budget(self._clock))
-        budget.allow(connection.max_concurrency, connection.max_per_minute)
+        budget.allow(connection.max_concurrency, source.turn)
         try:
             async with open_session(
                 allow_private=private, connections=connections, user_agent=agent

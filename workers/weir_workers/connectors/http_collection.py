@@ -68,6 +68,14 @@ class HttpCollection(Strict):
     pagination: Pagination = Field(
         default_factory=lambda: OnePage(kind="none"), description="How pages follow."
     )
+    conditional: bool = Field(
+        default=True,
+        description=(
+            "Where the source is one page, told its version and is asked by GET: ask whether it has "
+            "changed (If-None-Match, If-Modified-Since), and leave the dataset as it is if not. Mode APPEND, "
+            "backfills and runs with `full` read it in any case. False: always read it."
+        ),
+    )
     max_pages: int = Field(
         default=100_000,
         ge=1,

@@ -126,15 +126,6 @@ class HttpConnection(Strict):
             "source that refuses with 429 or 503 is asked by fewer at a time until it answers well again."
         ),
     )
-    max_per_minute: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000,
-        description=(
-            "Most requests a minute, spread evenly, of all runs over this connection in one worker process. "
-            "Requests to token_url don't count. 0: as fast as the source answers."
-        ),
-    )
 
     @field_validator("base_url")
     @classmethod

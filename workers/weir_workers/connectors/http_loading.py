@@ -15,6 +15,7 @@ from weir_workers.connectors.fetch import Answer, Fetcher
 from weir_workers.connectors.http_collection import HttpCollection
 from weir_workers.connectors.http_pagination import Cursors, NextLinks, Offsets, PageNumbers
 from weir_workers.connectors.http_request import Question, Request
+from weir_workers.connectors.http_validators import validators
 from weir_workers.connectors.infer import TooManyColumns
 from weir_workers.connectors.pages import Loaded
 from weir_workers.connectors.records import Page, PageParser
@@ -32,6 +33,8 @@ class PageLoader:
         self._pool = pool
         self._parser = parser
         self._collection = collection
+        self.validators: dict[str, str] = {}
+        """Of the newest page that a link led to."""
 
     async def at_number(
         self, question: Question, rules: PageNumbers | Offsets, number: int, ordinal: int
@@ -50,6 +53,7 @@ class PageLoader:
         asked = question.request(URL(link, encoded=True))
         path = rules.next_path if rules is not None else ""
         answer, envelope, digest = await self._get(asked, [path] if path else [])
+        self.validators = validators(answer.headers)
         found = envelope.extras[0] if path else answer.next_link
         following = self._checked_link(answer.url, asked.url, found) if rules is not None and found else None
         return Loaded(self._parse(envelope, ordinal), digest, following)

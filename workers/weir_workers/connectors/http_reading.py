@@ -1,23 +1,26 @@
 """One reading of an API's collection, from a position to the end."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
 from yarl import URL
 
 from weir_core.datasets.commits import Position
 from weir_core.datasets.cursors import CursorValue
 from weir_workers.connectors.column_settings import declared_schema
-from weir_workers.connectors.contract import Batch, Checkpoint, Drift, Item, Wanted
+from weir_workers.connectors.contract import Batch, Checkpoint, Drift, Item, Unchanged, Wanted
 from weir_workers.connectors.cursor_range import CursorRange, OutOfRange
-from weir_workers.connectors.fetch import Fetcher
+from weir_workers.connectors.fetch import Fetcher, NotModified
 from weir_workers.connectors.http_collection import HttpCollection
 from weir_workers.connectors.http_connection import HttpConnection
 from weir_workers.connectors.http_loading import PageLoader, wrong
 from weir_workers.connectors.http_pagination import TimeWindows
 from weir_workers.connectors.http_request import Question, question
 from weir_workers.connectors.http_turns import Walk, time_of
+from weir_workers.connectors.http_validators import can_tell, fingerprint, unless
 from weir_workers.connectors.pages import SamePageAgain, Turn
 from weir_workers.connectors.records import PageParser
 from weir_workers.connectors.times import rounded, written
@@ -44,7 +47,9 @@ class HttpReading:
         self._position = position
         self._wanted = wanted
         self._since: CursorValue | None = position.get("since", wanted.cursor)
-        self._question = asked = _question(connection, collection, self._since, wanted.until)
+        asked = _question(connection, collection, self._since, wanted.until)
+        self._asked = fingerprint(connection, collection, asked.url) if can_tell(collection) else ""
+        self._question = replace(asked, unless=unless(wanted.known, self._asked))
         self._range = CursorRange(
             wanted.cursor_field,
             self._since,
@@ -55,8 +60,8 @@ class HttpReading:
         )
         declared = declared_schema(collection.columns)
         parser = PageParser(declared or wanted.schema, evolve=wanted.evolve and declared is None)
-        loader = PageLoader(fetcher, pool, parser, collection)
-        self._walk = Walk(loader, collection.pagination, self._since, wanted.until, wanted.limit)
+        self._loader = PageLoader(fetcher, pool, parser, collection)
+        self._walk = Walk(self._loader, collection.pagination, self._since, wanted.until, wanted.limit)
         self._url: URL = asked.url
         self._seen: int = position.get("seen", 0)
         self._known: set[str] = set()
@@ -73,7 +78,14 @@ class HttpReading:
                         yield item
         except SamePageAgain:
             raise wrong(self._url, "the next link or cursor leads to a page that was read before") from None
-        yield Checkpoint({"done": True}, self._fetcher.counted(0))
+        except NotModified:
+            yield Unchanged(self._fetcher.counted(0))
+            return
+        yield Checkpoint({"done": True}, self._fetcher.counted(0), self._known_now())
+
+    def _known_now(self) -> Mapping[str, Any] | None:
+        told = self._loader.validators
+        return {"asked": self._asked, "unless": told} if self._asked and told else None
 
     def _check(self, turn: Turn, before: bytes) -> None:
         most = self._collection.max_pages

@@ -1,7 +1,7 @@
 """How a request is made from settings: its address, its query, its body. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 import orjson
@@ -22,6 +22,8 @@ class Request:
 
     url: URL
     body: bytes | None = None
+    unless: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Headers by which the source answers only if it has changed."""
 
     @property
     def method(self) -> str:
@@ -36,6 +38,7 @@ class Question:
     url: URL
     body: Mapping[str, Any] | None = None
     in_body: bool = False
+    unless: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def with_params(self, params: Mapping[str, Any]) -> "Question":
         """The same with more parameters, in the query or at dotted paths in the body."""
@@ -45,7 +48,8 @@ class Question:
 
     def request(self, url: URL | None = None) -> Request:
         """The request as it is sent, elsewhere if told so."""
-        return Request(url or self.url, None if self.body is None else orjson.dumps(dict(self.body)))
+        body = None if self.body is None else orjson.dumps(dict(self.body))
+        return Request(url or self.url, body, self.unless)
 
 
 def question(base: str, path: str, query: Query, body: Mapping[str, Any] | None, send_in: str) -> Question:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -72,6 +73,21 @@ class SqlConnector(Connector):
                 streams.append(SourceStream(name, columns, tuple(cursors), tuple(key), estimate))
         return streams
 
+    def side_by_side(self, wanted: Wanted) -> int:
+        """As many as the collection has connections."""
+        return wanted.parsed(SqlCollection).connections
+
+    async def partitions(self, source: Source, wanted: Wanted) -> Sequence[Partition]:
+        """Ranges of the key; one where there is one connection."""
+        if self.side_by_side(wanted) == 1 or wanted.limit:
+            return [Partition()]
+        ends: list[Any] = []
+        asked = {**_order(wanted), "verb": "cut", "sizes": self._sizes}
+        async for _, content in _told(_place(source), asked, source):
+            ends = orjson.loads(content)
+        edges = pairwise([None, *ends, None])
+        return [Partition(settings={"after": after, "until": until}) for after, until in edges]
+
     async def read(
         self, source: Source, wanted: Wanted, partition: Partition, position: Position | None = None
     ) -> AsyncGenerator[Item]:
@@ -80,7 +96,13 @@ class SqlConnector(Connector):
             return
         place, order = _place(source), _order(wanted)
         for fast in (True, False):
-            asked = {**order, "position": position, "fast": fast, "sizes": self._sizes}
+            asked = {
+                **order,
+                "part": partition.settings,
+                "position": position,
+                "fast": fast,
+                "sizes": self._sizes,
+            }
             try:
                 async with aclosing(_told(place, asked, source)) as told:
                     async for kind, content in told:

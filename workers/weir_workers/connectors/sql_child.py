@@ -16,8 +16,9 @@ import orjson
 
 from weir_workers.connectors import sql_frames as frames
 from weir_workers.connectors.errors import SourceError
+from weir_workers.connectors.sql_parts import ends_of_parts
 from weir_workers.connectors.sql_place import Place
-from weir_workers.connectors.sql_plan import Asked
+from weir_workers.connectors.sql_plan import Asked, Span
 from weir_workers.connectors.sql_reading import Job, Sizes, SqlReading
 from weir_workers.connectors.sql_tables import Database, Table, failure, ordered
 from weir_workers.wards.processes import die_with
@@ -56,6 +57,10 @@ def _do(place: Place, order: Mapping[str, Any], to: BinaryIO) -> None:
             case "discover":
                 tables = database.tables()
                 frames.send(to, frames.STREAMS, orjson.dumps([_told(table) for table in tables]))
+            case "cut":
+                table = _table(place, database, order)
+                ends = ends_of_parts(database, place.dialect, table, _job(order))
+                frames.send(to, frames.PARTS, orjson.dumps(ends))
             case _:
                 table = _table(place, database, order)
                 SqlReading(place, database, table, _job(order), to).run()
@@ -110,9 +115,10 @@ def _job(order: Mapping[str, Any]) -> Job:
         declared=order["declared"],
         asked=Asked(**order["asked"]),
         key=tuple(order["key"]),
+        span=Span(**order.get("part", {})),
         limit=order["limit"],
-        position=order["position"],
-        fast=order["fast"],
+        position=order.get("position"),
+        fast=order.get("fast", True),
         sizes=Sizes(**order["sizes"]),
     )
 

@@ -17,7 +17,7 @@ HEADER: Final = struct.Struct("!cI")
 LARGEST: Final = 512 * 1024 * 1024
 """Bytes of a frame at most: a batch is made to have about 4 MiB, but its rows may be large."""
 
-ROWS, REJECT, DRIFT, STREAMS, FAILED, DONE = b"B", b"R", b"D", b"S", b"E", b"."
+ROWS, REJECT, DRIFT, STREAMS, PARTS, FAILED, DONE = b"B", b"R", b"D", b"S", b"P", b"E", b"."
 """Kinds of frames. ROWS: a length, a JSON object of that length, then an Arrow stream or nothing."""
 _LENGTH: Final = struct.Struct("!I")
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from weir_core.datasets.cursors import CursorValue, as_scalar
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.sql_place import Dialect
-from weir_workers.connectors.sql_statements import Parts, Value, beyond
+from weir_workers.connectors.sql_statements import Parts, Value, beyond, quoted, upto
 from weir_workers.connectors.sql_tables import Column, Table
 
 KEY: Final = "_weir_key_"
@@ -35,6 +35,16 @@ class Asked:
     cursor: CursorValue | None = None
     inclusive: bool = False
     until: CursorValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of the first pass, by keys as `pack` gives them; what later passes read belongs to the last."""
+
+    after: Sequence[Any] | None = None
+    """The key that it begins behind; None: at the beginning."""
+    until: Sequence[Any] | None = None
+    """The key that it ends with; None: it has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +65,38 @@ class Selection:
     table: Table
     columns: tuple[Column, ...]
 
-    def statement(self, one: Pass, after: Sequence[Any] | None, limit: int | None) -> Parts:
-        """The statement for the rows behind `after`."""
-        names = [f"{column.fetched} AS {_named(self.dialect, column.name)}" for column in self.columns]
+    def statement(self, one: Pass, after: Sequence[Any] | None, limit: int | None, *, skip: int = 0) -> Parts:
+        """The statement for the rows behind `after`; the first of them are left out with `skip`."""
+        names = [f"{column.fetched} AS {quoted(self.dialect, column.name)}" for column in self.columns]
         names += [
-            f"{_key_of(column)} AS {_named(self.dialect, KEY + str(at))}"
+            f"{_key_of(column)} AS {quoted(self.dialect, KEY + str(at))}"
             for at, column in enumerate(one.order)
         ]
         conditions = list(one.conditions)
         if after is not None:
-            values = [Value(value, column.cast) for value, column in zip(after, one.order, strict=True)]
-            conditions.append(beyond([column.compared for column in one.order], values))
-        where: list[str | Value] = []
-        for at, condition in enumerate(conditions):
-            where += [" WHERE (" if at == 0 else " AND (", *condition, ")"]
+            conditions.append(beyond(*_compared(one, after)))
         order = f" ORDER BY {', '.join(column.compared for column in one.order)}" if one.order else ""
         most = f" LIMIT {limit}" if limit is not None else ""
+        behind = f" OFFSET {skip}" if skip else ""
         # The names come from the catalogue and are quoted; values stand apart.
-        return [f"SELECT {', '.join(names)} FROM {self.table.source}", *where, f"{order}{most}"]  # noqa: S608
+        return [
+            f"SELECT {', '.join(names)} FROM {self.table.source}",  # noqa: S608
+            *_where(conditions),
+            f"{order}{most}{behind}",
+        ]
+
+    def count(self, one: Pass) -> Parts:
+        """The statement for the number of rows of a pass."""
+        return [f"SELECT COUNT(*) FROM {self.table.source}", *_where(one.conditions)]  # noqa: S608
+
+
+def within(all_of: tuple[Pass, ...], span: Span) -> tuple[Pass, ...]:
+    """The passes of a part that begins where the first of them is told to."""
+    if span.until is None:
+        return all_of
+    first = all_of[0]
+    end = upto(*_compared(first, unpack(span.until)))
+    return (Pass((*first.conditions, end), first.order, first.exact),)
 
 
 def passes(dialect: Dialect, table: Table, asked: Asked) -> tuple[Pass, ...]:
@@ -141,6 +165,18 @@ def cursor_value(column: Column, cursor: CursorValue) -> Any:
         raise invalid(f"the cursor field {column.name!r}: {error}") from None
 
 
+def _compared(one: Pass, key: Sequence[Any]) -> tuple[list[str], list[Value]]:
+    values = [Value(value, column.cast) for value, column in zip(key, one.order, strict=True)]
+    return [column.compared for column in one.order], values
+
+
+def _where(conditions: Sequence[Parts]) -> list[str | Value]:
+    where: list[str | Value] = []
+    for at, condition in enumerate(conditions):
+        where += [" WHERE (" if at == 0 else " AND (", *condition, ")"]
+    return where
+
+
 def pack(values: Sequence[Any]) -> list[Any]:
     """Values of a key as JSON."""
     return [_packed(value) for value in values]
@@ -185,6 +221,38 @@ def _unpacked(value: Any) -> Any:
             return value
 
 
+def keyed(table: Table, key: tuple[str, ...]) -> Table:
+    """The table in the order of a key that was named."""
+    if not key:
+        return table
+    columns = [named(table, name, "`key`") for name in key]
+    unsorted = [column.name for column in columns if not column.sortable]
+    if unsorted:
+        raise invalid(f"`key`: {', '.join(unsorted)} can't be sorted by the database by its value")
+    return Table(table.name, table.source, table.columns, key, tuple(columns), table.estimate)
+
+
+def named(table: Table, name: str, where: str) -> Column:
+    """The column with that name; `where` is where it was named."""
+    column = table.column(name)
+    if column is None:
+        raise invalid(
+            f"{where}: there is no column {name!r}; there are {', '.join(c.name for c in table.columns)}"
+        )
+    return column
+
+
+def key_value(column: Column, value: Any) -> Any:
+    """A value of a key as a database gave it, as it is compared."""
+    if value is None:
+        raise invalid(
+            f"the key column {column.name!r} is null in a row; a key must tell each row from all others"
+        )
+    if pa.types.is_decimal(column.kind) and isinstance(value, str):
+        return Decimal(value)
+    return value
+
+
 def invalid(message: str, code: str = "settings.invalid") -> SourceError:
     """The error for what was asked for and can't be."""
     return SourceError("INVALID_INPUT", message, code=code)
@@ -193,8 +261,3 @@ def invalid(message: str, code: str = "settings.invalid") -> SourceError:
 def _key_of(column: Column) -> str:
     # In the slow way a time of SQLite is a text anyhow; the fast one must not turn it into a time.
     return f"CAST({column.compared} AS TEXT)" if column.loose else column.fetched
-
-
-def _named(dialect: Dialect, name: str) -> str:
-    mark = "`" if dialect == "mysql" else '"'
-    return mark + name.replace(mark, mark * 2) + mark

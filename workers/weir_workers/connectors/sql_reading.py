@@ -9,7 +9,6 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
@@ -24,11 +23,16 @@ from weir_workers.connectors.sql_plan import (
     Asked,
     Pass,
     Selection,
+    Span,
     cursor_value,
     invalid,
+    key_value,
+    keyed,
+    named,
     pack,
     passes,
     unpack,
+    within,
 )
 from weir_workers.connectors.sql_statements import Parts, bound, written
 from weir_workers.connectors.sql_tables import Column, Database, FastWay, Table
@@ -51,6 +55,8 @@ class Sizes:
     """Rows of each other range."""
     batch: int = 4 * 1024 * 1024
     """Bytes of a batch, about."""
+    part: int = 131_072
+    """Rows of a part at least, where parts are read side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class Job:
     declared: bool
     asked: Asked
     key: tuple[str, ...] = ()
+    span: Span = field(default_factory=Span)
     limit: int = 0
     position: Position | None = None
     fast: bool = True
@@ -84,7 +91,7 @@ class SqlReading:
         self._database = database
         self._job = job
         self._to = to
-        table = _keyed(table, job.key)
+        table = keyed(table, job.key)
         self._schema = _schema(table, job)
         columns = tuple(column for name in self._schema.names if (column := table.column(name)) is not None)
         self._selection = Selection(place.dialect, table, columns)
@@ -94,9 +101,10 @@ class SqlReading:
             self._asked = Asked(
                 job.asked.cursor_field, position["since"], position["inclusive"], job.asked.until
             )
-        self._passes = passes(place.dialect, table, self._asked)
+        self._passes = within(passes(place.dialect, table, self._asked), job.span)
         self._number = int(position.get("pass", 0))
-        self._after: list[Any] | None = unpack(position["after"]) if position.get("after") else None
+        after = position.get("after") if position else job.span.after
+        self._after: list[Any] | None = unpack(after) if after else None
         self._rows = int(position.get("rows", 0))
         self._portion = job.sizes.first
         self._statements = self._bytes = 0
@@ -202,7 +210,7 @@ class SqlReading:
         """Columns as they came, those of the order last."""
         size = len(self._selection.columns)
         last = raw.slice(raw.num_rows - 1)
-        after = [_key(column, last.column(size + at)[0].as_py()) for at, column in enumerate(one.order)]
+        after = [key_value(column, last.column(size + at)[0].as_py()) for at, column in enumerate(one.order)]
         self._measure(raw.num_rows, raw.nbytes)
         rows = pa.RecordBatch.from_arrays(raw.columns[:size], names=list(raw.schema.names[:size]))
         ranged.seen += raw.num_rows
@@ -217,7 +225,7 @@ class SqlReading:
         """Rows as a driver gave them."""
         columns = self._selection.columns
         size = len(columns)
-        after = [_key(column, value) for column, value in zip(one.order, rows[-1][size:], strict=True)]
+        after = [key_value(column, value) for column, value in zip(one.order, rows[-1][size:], strict=True)]
         ranged.seen += len(rows)
         try:
             raw = as_columns(
@@ -310,26 +318,6 @@ def _has_connectorx() -> bool:
     return importlib.util.find_spec("connectorx") is not None
 
 
-def _keyed(table: Table, key: tuple[str, ...]) -> Table:
-    """The table in the order of a key that was named."""
-    if not key:
-        return table
-    columns = [_named(table, name, "`key`") for name in key]
-    unsorted = [column.name for column in columns if not column.sortable]
-    if unsorted:
-        raise invalid(f"`key`: {', '.join(unsorted)} can't be sorted by the database by its value")
-    return Table(table.name, table.source, table.columns, key, tuple(columns), table.estimate)
-
-
-def _named(table: Table, name: str, where: str) -> Column:
-    column = table.column(name)
-    if column is None:
-        raise invalid(
-            f"{where}: there is no column {name!r}; there are {', '.join(c.name for c in table.columns)}"
-        )
-    return column
-
-
 def _schema(table: Table, job: Job) -> pa.Schema:
     if job.schema is None:
         typeless = [column.name for column in table.columns if pa.types.is_null(column.kind)]
@@ -338,23 +326,13 @@ def _schema(table: Table, job: Job) -> pa.Schema:
         return pa.schema([pa.field(column.name, column.kind) for column in table.columns])
     if job.declared:
         for name in job.schema.names:
-            _named(table, name, "`columns`")
+            named(table, name, "`columns`")
     missing = [one.name for one in job.schema if not one.nullable and table.column(one.name) is None]
     if missing:
         raise invalid(
             f"{table.name or 'the query'} has no column {', '.join(missing)}, which allows no nulls"
         )
     return job.schema
-
-
-def _key(column: Column, value: Any) -> Any:
-    if value is None:
-        raise invalid(
-            f"the key column {column.name!r} is null in a row; a key must tell each row from all others"
-        )
-    if pa.types.is_decimal(column.kind) and isinstance(value, str):
-        return Decimal(value)
-    return value
 
 
 def _divided(held: pa.RecordBatch | None, raw: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:

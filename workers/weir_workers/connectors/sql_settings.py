@@ -165,6 +165,17 @@ class SqlCollection(_Strict):
             "view that is to go on after a breakdown; a table's primary key need not be named."
         ),
     )
+    connections: int = Field(
+        default=1,
+        ge=1,
+        le=4,
+        description=(
+            "How many parts of it are read at the same time, over a connection each. More than one helps "
+            "where the database could give more than one connection takes. It is cut by its key then, into "
+            "parts of 131,072 rows or more; each connection takes about 100 MB of the worker. Without a key "
+            "it is one part."
+        ),
+    )
     columns: list[SqlColumn] = Field(
         default_factory=list[SqlColumn],
         max_length=2000,

@@ -65,6 +65,15 @@ def beyond(columns: Sequence[str], values: Sequence[Value]) -> list[str | Value]
     return [f"{first} >= ", value, f" AND ({first} > ", value, " OR (", *rest, "))"]
 
 
+def upto(columns: Sequence[str], values: Sequence[Value]) -> list[str | Value]:
+    """The condition for all other rows: those values themselves, and what stands before them."""
+    first, value = columns[0], values[0]
+    if len(columns) == 1:
+        return [f"{first} <= ", value]
+    rest = upto(columns[1:], values[1:])
+    return [f"{first} <= ", value, f" AND ({first} < ", value, " OR (", *rest, "))"]
+
+
 def _cast(text: str, kind: str) -> str:
     return f"CAST({text} AS {kind})" if kind else text
 

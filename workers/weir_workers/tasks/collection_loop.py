@@ -1,28 +1,42 @@
 """Reads a source from where the run was committed last, segment by segment.
 
-A position of a run names the partition, and the connector's own position in it.
+A position of a run names the partitions that are left, and the connector's own
+position in the first of them: the parts stay as they were cut when it began.
 What was gathered when the source fails is committed before the failure, so the
 next attempt asks for no page of it again.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from weir.task import Context
 from weir_core.collections.models import Counters, Plan
-from weir_core.datasets.commits import Commit, Counts, Position, Reject, Settled
+from weir_core.collections.trials import CheckAsked
+from weir_core.datasets.commits import KNOWN, UNCHANGED, Commit, Counts, Position, Reject, Settled
 from weir_core.datasets.cursors import CursorValue, is_state
 from weir_core.datasets.evolution import SchemaMismatch, SchemaPolicy
 from weir_core.datasets.segments import Limits, SegmentNames, SegmentWriter
 from weir_core.datasets.service import arrow_schema
 from weir_core.runtime import Runtime
-from weir_workers.connectors.contract import Batch, Checkpoint, Connector, Drift, Item, Said, Source, Wanted
+from weir_workers.connectors.contract import (
+    Batch,
+    Checkpoint,
+    Connector,
+    Drift,
+    Item,
+    Partition,
+    Said,
+    Source,
+    Unchanged,
+    Wanted,
+)
 from weir_workers.connectors.errors import SourceError
 from weir_workers.tasks.patience import patiently, putting
+from weir_workers.tasks.side_by_side import Part, parts_of
 
 _TELL_SECONDS: Final = 0.4
 
@@ -49,7 +63,8 @@ class CollectionLoop:
         self._seen = Seen(Counts())
         self._told = False
         self._place: CursorValue | None = None
-        self._source = source_of(plan)
+        self._said = said_in(plan.position)
+        self._source = source_of(runtime, plan)
         self._wanted = wanted_of(plan)
         limits = Limits(rows=runtime.settings.segment_rows)
         self._writer = writer_of(runtime, plan, limits, ctx.log.warning)
@@ -69,38 +84,31 @@ class CollectionLoop:
         self._tell()
 
     async def _read_partitions(self) -> None:
-        partitions = await self._connector.partitions(self._source, self._wanted)
-        place = self._plan.position or {"partition": 0, "at": None}
-        for number in range(place["partition"], len(partitions)):
-            at = place["at"] if number == place["partition"] else None
-            items = self._connector.read(self._source, self._wanted, partitions[number], at)
-            async with aclosing(self._timely(items)) as timely:
-                async for item in timely:
-                    await self._take(number, item)
-            await self._commit(await self._writer.advance({"partition": number + 1, "at": None}))
+        connector, source, wanted = self._connector, self._source, self._wanted
+        if self._plan.position is None:
+            left = [asdict(partition) for partition in await connector.partitions(source, wanted)]
+            at = None
+        else:
+            left, at = self._plan.position["left"], self._plan.position["at"]
+        reads = [
+            partial(connector.read, source, wanted, Partition(**partition), None if number else at)
+            for number, partition in enumerate(left)
+        ]
+        async with parts_of(reads, connector.side_by_side(wanted)) as parts:
+            async for part in parts:
+                while (item := await self._next(part)) is not None:
+                    await self._take(left, item)
+                left = left[1:]
+                await self._commit(await self._writer.advance(self._placed(left, None)))
         await self._commit(await self._writer.flush())
 
-    async def _timely(self, items: AsyncIterator[Item]) -> AsyncGenerator[Item]:
-        """The items; while none comes, what is gathered is committed when its time has come."""
-        coming = asyncio.ensure_future(_next(items))
-        try:
-            while True:
-                await asyncio.wait({coming}, timeout=self._writer.seconds_left())
-                if not coming.done():
-                    await self._commit(await self._writer.flush())
-                elif (item := coming.result()) is None:
-                    return
-                else:
-                    # The source goes on while this item is written.
-                    coming = asyncio.ensure_future(_next(items))
-                    yield item
-        finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-            if isinstance(items, AsyncGenerator):
-                await items.aclose()
+    async def _next(self, part: Part) -> Item | None:
+        """The next item; while none comes, what is gathered is committed when its time has come."""
+        while not await part.ready(self._writer.seconds_left()):
+            await self._commit(await self._writer.flush())
+        return part.take()
 
-    async def _take(self, partition: int, item: Item) -> None:
+    async def _take(self, left: Sequence[Mapping[str, Any]], item: Item) -> None:
         if isinstance(item, Batch | Checkpoint):
             self._place = item.position.get("cursor", self._place)
         match item:
@@ -109,11 +117,18 @@ class CollectionLoop:
             case Batch():
                 self._note(item.counts, item.position)
                 await self._commit(
-                    await self._writer.add(item.records, _placed(partition, item), item.counts)
+                    await self._writer.add(item.records, self._placed(left, item.position), item.counts)
                 )
             case Checkpoint():
                 self._note(item.counts, item.position)
-                await self._commit(await self._writer.advance(_placed(partition, item), item.counts))
+                if item.known is not None:
+                    self._said = {KNOWN: item.known}
+                at = self._placed(left, item.position)
+                await self._commit(await self._writer.advance(at, item.counts))
+            case Unchanged():
+                self._said = {UNCHANGED: True}
+                self._ctx.log.info("the source says that nothing has changed since the last run")
+                await self._commit(await self._writer.advance(self._placed(left, None), item.counts))
             case Reject():
                 self._refuse_strictly(f"a record does not fit: {item.reason}")
                 self._seen.rejects += 1
@@ -122,6 +137,9 @@ class CollectionLoop:
                 self._refuse_strictly(f"the source has more fields: {', '.join(item.fields)}")
                 text = f"left out: the dataset has no column for {', '.join(item.fields)}"
                 self._ctx.log.warning(text)
+
+    def _placed(self, left: Sequence[Mapping[str, Any]], at: Position | None) -> Position:
+        return {"left": left, "at": at, **self._said}
 
     def _refuse_strictly(self, what: str) -> None:
         if self._plan.schema_policy is SchemaPolicy.STRICT:
@@ -182,9 +200,10 @@ class CollectionLoop:
         return "" if self._seen.page is None else f", page {self._seen.page}"
 
 
-def source_of(plan: Plan) -> Source:
-    """The connection that a run reads over."""
-    return Source(plan.settings, plan.secrets, plan.allow_private_addresses)
+def source_of(runtime: Runtime, asked: Plan | CheckAsked) -> Source:
+    """The connection that is read, or tried."""
+    turn = runtime.pacing.of(f"connection/{asked.connection_id}", asked.max_per_minute)
+    return Source(asked.settings, asked.secrets, asked.allow_private_addresses, turn)
 
 
 def wanted_of(plan: Plan, limit: int = 0) -> Wanted:
@@ -198,6 +217,7 @@ def wanted_of(plan: Plan, limit: int = 0) -> Wanted:
         cursor=plan.cursor,
         inclusive=plan.inclusive,
         until=plan.span.end if plan.span else None,
+        known=None if limit else plan.known,
         limit=limit,
     )
 
@@ -225,9 +245,6 @@ def last_page(position: Mapping[str, Any] | None) -> int | None:
     return page - 1 if isinstance(page, int) else None
 
 
-def _placed(partition: int, item: Batch | Checkpoint) -> Position:
-    return {"partition": partition, "at": dict(item.position)}
-
-
-async def _next(items: AsyncIterator[Item]) -> Item | None:
-    return await anext(items, None)
+def said_in(position: Position | None) -> Position:
+    """What the source had said of its version up to a run's position."""
+    return {name: position[name] for name in (KNOWN, UNCHANGED) if name in position} if position else {}

@@ -44,6 +44,7 @@ from weir_workers.connectors.contract import (
     Said,
     Source,
     SourceStream,
+    Unchanged,
 )
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.registry import ConnectorUnknown, connector
@@ -80,7 +81,7 @@ async def check_connection(_: Nothing, ctx: Context) -> Nothing:
     runtime: Runtime = ctx.resources
     asked = await _asked(runtime, ctx, CheckAsked, "CheckConnection")
     masks = _masked(ctx, asked.secrets)
-    source = Source(asked.settings, asked.secrets, asked.allow_private_addresses)
+    source = source_of(runtime, asked)
     began = time.monotonic()
     found = await _outcome(_checked(asked, source), masks)
     took = timedelta(seconds=time.monotonic() - began)
@@ -204,7 +205,7 @@ class Reading:
     async def read(self, source: Connector) -> None:
         """Read until there is enough."""
         plan = self.asked.plan
-        connection, wanted = source_of(plan), wanted_of(plan, limit=self.asked.count)
+        connection, wanted = source_of(self.runtime, plan), wanted_of(plan, limit=self.asked.count)
         for partition in await source.partitions(connection, wanted):
             async with aclosing(source.read(connection, wanted, partition)) as items:
                 async for item in items:
@@ -218,8 +219,8 @@ class Reading:
 
     async def _take(self, item: Item) -> None:
         match item:
-            case Said():
-                # A preview has no log.
+            case Said() | Unchanged():
+                # A preview has no log, and knows nothing that could be unchanged.
                 pass
             case Batch():
                 await self.writer.add(item.records, item.position)
