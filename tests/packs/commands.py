@@ -63,7 +63,11 @@ def look(given: How, ctx: BlockingContext) -> Seen:
     Path("left.txt").write_text("left", encoding="utf-8")
     with tempfile.NamedTemporaryFile(delete=False) as file:
         file.write(b"x" * 1000)
-    surrounding = os.environ | {"niceness": str(os.nice(0))}
+    session = Path("/proc/self/autogroup")
+    surrounding = os.environ | {
+        "niceness": str(os.nice(0)),
+        "session_niceness": session.read_text().split()[-1] if session.exists() else str(os.nice(0)),
+    }
     values = [Path(file.name).parent.name, *(f"{key}={value}" for key, value in surrounding.items())]
     return Seen(pid=os.getpid(), attempt=ctx.attempt, folder=str(Path.cwd()), values=values)
 

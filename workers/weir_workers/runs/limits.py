@@ -74,8 +74,14 @@ def prefer_as_victim() -> None:
 
 
 def give_way() -> None:
-    """A run that takes all processors must not hold up those that are to stop it, or renew a lease."""
+    """A run that takes all processors must not hold up those that are to stop it, or renew a lease.
+
+    Where Linux shares out time by sessions first, niceness counts within one only, and a run begins its own:
+    the session gives way too.
+    """
     os.nice(_NICER)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(os.nice(0)))
 
 
 def _lower(which: int, value: int) -> None:
