@@ -6,7 +6,8 @@ that are not UTF-8 into text, and what a float32 can't hold it makes infinite. A
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import cast
 
 import pyarrow as pa
@@ -39,33 +40,47 @@ def read_columns(records: bytes, schema: pa.Schema, *, refuse_unknown: bool) -> 
     return rows
 
 
-def misfit_among(records: Sequence[bytes], schema: pa.Schema) -> int | None:
-    """The place of the first that is not of the columns' kinds, a hint; None where the parser tells none."""
+def misfits_among(records: Sequence[bytes], schema: pa.Schema, most: int) -> Iterator[int]:
+    """The places of those that are not of the columns' kinds, so many at most: hints, as the parser tells."""
     # Each in a list of its own: records that are no objects would crash the parser at the top.
-    try:
-        _read_lists([b"[" + record + b"]" for record in records], schema, refuse_unknown=False)
-    except pa.ArrowException as error:
-        found = _ROW.search(str(error))
-        return int(found[1]) if found and int(found[1]) < len(records) else None
-    return None
+    lines = [_line(b"[" + record + b"]") for record in records]
+    begins = list(accumulate(map(len, lines), initial=0))
+    body = pa.py_buffer(b"".join(lines))
+    at = 0
+    for _ in range(most):
+        try:
+            _read_lines(body.slice(begins[at]), schema, refuse_unknown=False)
+        except pa.ArrowException as error:
+            found = _ROW.search(str(error))
+            if found is None or at + int(found[1]) >= len(records):
+                return
+            at += int(found[1])
+            yield at
+            at += 1
+        else:
+            return
 
 
 def _parsed(records: bytes, schema: pa.Schema, *, refuse_unknown: bool) -> pa.StructArray:
     try:
-        table = _read_lists([records], schema, refuse_unknown=refuse_unknown)
+        table = _read_lines(pa.py_buffer(_line(records)), schema, refuse_unknown=refuse_unknown)
     except pa.ArrowException as error:
         raise (UnknownField if "unexpected field" in str(error) else Misfit)(str(error)) from None
     return cast("pa.StructArray", table.column(_LIST).chunk(0).flatten())
 
 
-def _read_lists(lists: Sequence[bytes], schema: pa.Schema, *, refuse_unknown: bool) -> pa.Table:
+def _line(records: bytes) -> bytes:
+    """A list of records as a row of its own."""
+    return b"".join((b'{"', _LIST.encode(), b'":', records, b"}\n"))
+
+
+def _read_lines(body: pa.Buffer, schema: pa.Schema, *, refuse_unknown: bool) -> pa.Table:
     """A row for each list of records."""
-    body = b"\n".join(b"".join((b'{"', _LIST.encode(), b'":', each, b"}")) for each in lists)
     wire = pa.schema([(_LIST, pa.list_(_wire(pa.struct(list(schema)))))])
     return pj.read_json(
         pa.BufferReader(body),
         # One block: a record may not lie across two.
-        read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 16),
+        read_options=pj.ReadOptions(use_threads=False, block_size=body.size + 16),
         parse_options=pj.ParseOptions(
             explicit_schema=wire,
             newlines_in_values=True,

@@ -1,12 +1,13 @@
 """Turns a page of records into columns, in two tiers.
 
 The page as a whole goes through `pyarrow.json`, which makes no Python object
-and lets go of the GIL. A page that does not fit is parted where the parser stops,
-and halved where it does not say, until what does not fit is alone; only there are
+and lets go of the GIL. From a page that does not fit the records are taken at which the
+parser stops, and it is halved where that does not say, until what does not fit is alone; only there are
 records read one by one, and only those that fail then are rejected. All here is
 pure and blocks: call it from a thread.
 """
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from weir_core.datasets.commits import Reject
-from weir_workers.connectors.columns import Misfit, UnknownField, misfit_among, read_columns
+from weir_workers.connectors.columns import Misfit, UnknownField, misfits_among, read_columns
 from weir_workers.connectors.envelope import Envelope, documents, slices
 from weir_workers.connectors.infer import grown_schema, infer_schema, unknown_fields
 from weir_workers.connectors.strict import Unfit, read_record
@@ -162,15 +163,28 @@ def _proper(raw: bytes) -> bool:
 def _hinted(
     raws: Sequence[bytes], first: int, schema: pa.Schema, number: int
 ) -> Iterator[pa.RecordBatch | Reject]:
-    """What lies before a record that the parser stops at is as good as sure to fit."""
-    for _ in range(_MOST_HINTS):
-        at = misfit_among(raws, schema)
-        if at is None:
-            break
-        yield from _bisected(raws[:at], first, schema, number)
-        yield from _strictly(raws[at : at + 1], first + at, schema, number)
-        raws, first = raws[at + 1 :], first + at + 1
-    yield from _bisected(raws, first, schema, number)
+    """What the parser does not stop at is as good as sure to fit: all of it is read together, if it does."""
+    told = {
+        at: list(_strictly(raws[at : at + 1], first + at, schema, number))
+        for at in misfits_among(raws, schema, _MOST_HINTS)
+    }
+    rejects = [part for parts in told.values() for part in parts if isinstance(part, Reject)]
+    # Where the strict reader takes one, rows keep their order only piece by piece.
+    if rejects and len(rejects) == len(told):
+        with contextlib.suppress(Misfit):
+            yield _read([raw for at, raw in enumerate(raws) if at not in told], schema)
+            yield from rejects
+            return
+    begin = 0
+    for at, parts in told.items():
+        yield from _bisected(raws[begin:at], first + begin, schema, number)
+        yield from parts
+        begin = at + 1
+    yield from _bisected(raws[begin:], first + begin, schema, number)
+
+
+def _read(raws: Sequence[bytes], schema: pa.Schema) -> pa.RecordBatch:
+    return read_columns(b"[" + b",".join(raws) + b"]", schema, refuse_unknown=False)
 
 
 def _bisected(
@@ -180,7 +194,7 @@ def _bisected(
         yield from _strictly(raws, first, schema, number)
         return
     try:
-        yield read_columns(b"[" + b",".join(raws) + b"]", schema, refuse_unknown=False)
+        yield _read(raws, schema)
     except Misfit:
         half = len(raws) // 2
         yield from _bisected(raws[:half], first, schema, number)
