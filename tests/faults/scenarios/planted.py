@@ -70,9 +70,9 @@ async def _round(site: Site, name: str, play: Round) -> Report:
 
 
 async def _no_fence(site: Site) -> None:
-    """A worker is frozen until its tasks run elsewhere; what it says then is taken."""
+    """A worker is frozen while its tasks end, until they run elsewhere; what it says then is taken."""
     load = Load(site, _IDLE, bugs.NO_FENCE)
-    tasks = await submitted(load, [{"seconds": 4.0, "steps": 4}] * 9)
+    tasks = await submitted(load, [{"seconds": 2.0, "steps": 4}] * 30)
     await started(site, tasks)
     frozen = await holder(site, tasks[0])
     site.history.did("freeze worker", frozen.name)
