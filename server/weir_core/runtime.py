@@ -130,10 +130,6 @@ class Runtime:
             collecting=collecting,
             trying=Trying(db, secrets, collecting, tasks=tasks, stopping=stopping, hub=hub),
             scheduling=Scheduling.wire(settings, db, tasks, stopping),
-            files=FileService(db, store, _file_limits(settings)),
+            files=FileService(db, store, FileLimits.of(settings)),
             file_sweep=FileSweep(db, store),
         )
-
-
-def _file_limits(settings: Settings) -> FileLimits:
-    return FileLimits(settings.file_bytes, settings.task_file_bytes, settings.result_bytes)

@@ -8,22 +8,22 @@ import socket
 import time
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
+from weir_core.collections.models import Connector, SyncMode
 from weir_core.config import Settings
 from weir_core.errors import WeirError
 from weir_core.fleet.models import TaskType
 from weir_core.fleet.service import SchemaChanged
 from weir_core.ids import new_id
 from weir_core.readiness import tell_ready
-from weir_core.runtime import Runtime
 from weir_core.tasks.models import Limits, RetryPolicy
 from weir_core.tasks.states import Priority
 from weir_workers import __version__
 from weir_workers.child import ChildGone
-from weir_workers.connectors.declaration import declarations
-from weir_workers.connectors.registry import ConnectorBroken
 from weir_workers.crew import Crew, start_all
 from weir_workers.lease import Lease
+from weir_workers.parts import Parts
 from weir_workers.supervisor import Supervisor
 from weir_workers.wards.strays import kept_clear
 
@@ -38,10 +38,10 @@ async def run(settings: Settings, starting: asyncio.Task[Crew]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Runtime.open(settings) as runtime, kept_clear():
+    async with Parts.open(settings) as parts, kept_clear():
         while True:
             try:
-                await _incarnation(settings, runtime, stop, await _up(starting))
+                await _incarnation(settings, parts, stop, await _up(starting))
             except WeirError as error:
                 _log.warning("the worker can't begin: %s", error)
                 await asyncio.sleep(_PAUSE)
@@ -57,10 +57,11 @@ async def _up(starting: asyncio.Task[Crew]) -> Crew:
         raise SystemExit(f"weir worker: {error}") from None
 
 
-async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event, crew: Crew) -> None:
+async def _incarnation(settings: Settings, parts: Parts, stop: asyncio.Event, crew: Crew) -> None:
     """One life of the worker under one id and lease."""
     worker_id = new_id()
     types = [_type(child.pack, task) for child in crew.children for task in child.tasks]
+    connectors = [_connector(each) for child in crew.children for each in child.connectors]
     lost = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -70,20 +71,20 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
     lease = Lease(settings, worker_id, renewed=crew.wards.trust, lost=tell_lost)
     supervisor = Supervisor(
         worker_id,
-        runtime.execution,
-        reader := runtime.queue.reader(settings.queues, settings.packs),
+        parts.execution,
+        reader := parts.queue.reader(settings.queues, settings.packs),
         crew,
-        asking=runtime.asking,
-        files=runtime.files,
-        signals=runtime.signals,
-        fleet=runtime.fleet,
+        asking=parts.asking,
+        files=parts.files,
+        signals=parts.signals,
+        fleet=parts.fleet,
         slots=settings.slots,
         heartbeat=settings.heartbeat,
         holds=lease.holds,
     )
     try:
         crew.wards.trust(time.monotonic() + settings.lease.total_seconds())
-        await _register(settings, runtime, worker_id, types)
+        await _register(settings, parts, worker_id, types, connectors)
         lease.start()
         _log.info("worker %s serves %s with %d slots", worker_id, ", ".join(settings.queues), settings.slots)
         work = asyncio.create_task(supervisor.run())
@@ -93,12 +94,12 @@ async def _incarnation(settings: Settings, runtime: Runtime, stop: asyncio.Event
             _log.error("the lease was lost: all children are killed")
             await supervisor.abandon()
         else:
-            await runtime.fleet.drain(worker_id)
+            await parts.fleet.drain(worker_id)
             await supervisor.drain(settings.drain_grace)
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await work
-        await runtime.fleet.stop(worker_id)
+        await parts.fleet.stop(worker_id)
     finally:
         lease.stop()
         await supervisor.kill_children()
@@ -114,7 +115,9 @@ async def _first(stop: asyncio.Event, lost: asyncio.Event, work: asyncio.Task[No
         work.result()
 
 
-async def _register(settings: Settings, runtime: Runtime, worker_id: Any, types: list[TaskType]) -> None:
+async def _register(
+    settings: Settings, parts: Parts, worker_id: UUID, types: list[TaskType], connectors: list[Connector]
+) -> None:
     values = {
         "host": socket.gethostname(),
         "version": __version__,
@@ -122,9 +125,9 @@ async def _register(settings: Settings, runtime: Runtime, worker_id: Any, types:
         "queues": settings.queues,
     }
     try:
-        await runtime.collecting.connections.register_connectors(declarations())
-        await runtime.fleet.register(worker_id, values, types)
-    except (ConnectorBroken, SchemaChanged) as error:
+        await parts.connections.register_connectors(connectors)
+        await parts.fleet.register(worker_id, values, types)
+    except SchemaChanged as error:
         raise SystemExit(f"weir worker: {error}") from None
 
 
@@ -152,6 +155,11 @@ def _type(pack: str, task: dict[str, Any]) -> TaskType:
             ),
         ),
     )
+
+
+def _connector(told: dict[str, Any]) -> Connector:
+    values: dict[str, Any] = told | {"modes": tuple(map(SyncMode, told["modes"]))}
+    return Connector(**values)
 
 
 def _seconds(value: float | None) -> timedelta | None:

@@ -37,6 +37,7 @@ class Child:
         self._ward = ward
         self._pipe = pipe
         self.tasks: list[dict[str, Any]] = []
+        self.connectors: list[dict[str, Any]] = []
         self.gone = False
 
     @classmethod
@@ -64,7 +65,7 @@ class Child:
             hello = None
         if hello is None:
             raise ChildGone(f"pack {self.pack!r} did not start; its error stands above")
-        self.tasks = hello["tasks"]
+        self.tasks, self.connectors = hello["tasks"], hello["connectors"]
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send a message; ChildGone where nobody takes it."""

@@ -39,6 +39,12 @@ async def resources(module: ModuleType) -> AsyncGenerator[Any]:
         yield opened
 
 
+def connectors(module: ModuleType) -> list[dict[str, Any]]:
+    """What the module's own `connectors()` tells of those that it reads with; none where it has none."""
+    telling = getattr(module, "connectors", None)
+    return [] if telling is None else telling()
+
+
 def introduction(definition: TaskDefinition) -> dict[str, Any]:
     """What a worker tells of a task."""
     retry = definition.retry

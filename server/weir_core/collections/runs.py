@@ -22,10 +22,9 @@ from weir_core.collections.models import BY_CURSOR, Collection, Plan, Run, Span,
 from weir_core.datasets import repository as datasets
 from weir_core.datasets.arrow_types import parse_type
 from weir_core.datasets.commits import KNOWN, UNCHANGED, Settled
-from weir_core.datasets.cursors import CursorValue, as_json, as_scalar, earlier, is_state
-from weir_core.datasets.evolution import SchemaPolicy
+from weir_core.datasets.cursors import as_json, as_scalar, earlier, is_state
 from weir_core.datasets.manifest import column_type
-from weir_core.datasets.models import ColumnInfo
+from weir_core.datasets.models import ColumnInfo, CursorValue, SchemaPolicy
 from weir_core.datasets.publishing import demand_version, own_hidden, show
 from weir_core.db import Database
 from weir_core.errors import InvalidArgument, NotFound, StateConflict

@@ -8,12 +8,12 @@ Within one column two values compare as the column's own type does.
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-CursorValue: TypeAlias = int | float | str
+from weir_core.datasets.models import CursorValue
 
 STATE: Final = "state:"
 """Before the cursor of a source that keeps its place itself: JSON that only its connector reads."""

@@ -5,20 +5,11 @@ widen. Nothing else changes: a text does not become a number, nor a number a tex
 """
 
 from collections.abc import Sequence
-from enum import IntEnum
 
 import pyarrow as pa
 
 from weir_core.datasets.arrow_types import type_text
-from weir_core.datasets.models import ColumnInfo
-
-
-class SchemaPolicy(IntEnum):
-    """What happens when the source's columns change; numbered as in the contract."""
-
-    EVOLVE = 1
-    FREEZE = 2
-    STRICT = 3
+from weir_core.datasets.models import ColumnInfo, SchemaPolicy
 
 
 class SchemaMismatch(ValueError):

@@ -6,12 +6,11 @@ version on.
 """
 
 import zlib
-from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Packed: TypeAlias = bytes
+from weir_core.datasets.models import Packed
 
 
 def bits(rows: int, places: pa.Array) -> pa.BooleanArray:

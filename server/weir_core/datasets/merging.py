@@ -15,28 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from weir_core.datasets.hidden import bits, either
+from weir_core.datasets.models import Rules
 
 _ROW, _RANK = "weir row", "weir rank"
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """By what records are told apart and ordered."""
-
-    keys: tuple[str, ...]
-    cursor_field: str
-    deleted_field: str = ""
-    """Column that is true in a record that the source has deleted; empty: there is none."""
-
-    @property
-    def ordering(self) -> list[str]:
-        """The columns that tell records apart and order them; a field of the key may be the cursor too."""
-        return list(dict.fromkeys((*self.keys, self.cursor_field)))
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns that are looked at."""
-        return list(dict.fromkeys(name for name in (*self.ordering, self.deleted_field) if name))
 
 
 @dataclass(frozen=True, slots=True)

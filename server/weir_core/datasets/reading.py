@@ -13,8 +13,8 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from weir_core.datasets.cursors import CursorValue
-from weir_core.datasets.hidden import Packed, unpack
+from weir_core.datasets.hidden import unpack
+from weir_core.datasets.models import CursorValue, Packed
 from weir_core.datasets.parquet import opened
 from weir_core.datasets.predicates import Predicate
 from weir_core.datasets.scanning import Selection, Slice, scan

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import database_now, insert_new, now_plus
 from weir_core.datasets.commits import Reject
-from weir_core.datasets.cursors import CursorValue
 from weir_core.datasets.models import (
     ColumnInfo,
+    CursorValue,
     Dataset,
     StoredSegment,
     dataset,

@@ -7,12 +7,13 @@ row makes it so: content without a row is nothing, and swept.
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table
 
 from weir_core.columns import TABLE, Digest, Micros, Uuid, metadata, name_column
+from weir_core.config import Settings
 from weir_core.errors import InvalidArgument
 from weir_core.principals import Principal, PrincipalKind, creator_columns
 
@@ -60,6 +61,11 @@ class FileLimits:
     """Of the result."""
     count: int = 1000
     """Files of a task."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As they are set."""
+        return cls(settings.file_bytes, settings.task_file_bytes, settings.result_bytes)
 
 
 @dataclass(frozen=True, slots=True)

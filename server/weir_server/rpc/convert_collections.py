@@ -23,9 +23,7 @@ from weir_core.collections.models import (
     Span,
     SyncMode,
 )
-from weir_core.datasets.cursors import CursorValue
-from weir_core.datasets.evolution import SchemaPolicy
-from weir_core.datasets.models import ColumnInfo, Dataset
+from weir_core.datasets.models import ColumnInfo, CursorValue, Dataset, SchemaPolicy
 from weir_core.datasets.quarantine import Quarantined
 from weir_core.datasets.reader import RecordQuery
 from weir_core.errors import InvalidArgument

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from weir_core.datasets.cursors import CursorValue, as_scalar
+from weir_core.datasets.cursors import as_scalar
+from weir_core.datasets.models import CursorValue
 
 Compare = Callable[[pa.Array, pa.Scalar], pa.Array]
 

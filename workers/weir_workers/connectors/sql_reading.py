@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from weir_core.datasets.commits import Position
-from weir_core.datasets.cursors import CursorValue
+from weir_core.datasets.models import CursorValue
 from weir_workers.connectors import sql_frames as frames
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.sql_place import Place

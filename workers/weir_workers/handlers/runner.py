@@ -38,9 +38,12 @@ class Runner:
         definitions: dict[str, TaskDefinition],
         resources: Any,
         sinks: dict[Key, TaskSink],
+        *,
+        connectors: list[dict[str, Any]],
     ) -> None:
         self._pipe = pipe
         self._definitions = definitions
+        self._connectors = connectors
         self._resources = resources
         self._sinks = sinks
         self._outbox = Outbox(pipe)
@@ -52,7 +55,7 @@ class Runner:
         """Serve the worker until it is gone."""
         sending = asyncio.create_task(self._outbox.run())
         introductions = [packs.introduction(definition) for definition in self._definitions.values()]
-        await self._pipe.send({"op": "hello", "tasks": introductions})
+        await self._pipe.send({"op": "hello", "tasks": introductions, "connectors": self._connectors})
         while (message := await self._pipe.receive()) is not None:
             key = message["id"], message["attempt"]
             match message["op"]:
@@ -159,7 +162,8 @@ async def serve(pack: str, end: socket.socket) -> None:
     clean_printed(clean)
     module = packs.load(pack)
     async with packs.resources(module) as resources:
-        await Runner(pipe, packs.definitions(module), resources, sinks).run()
+        definitions, connectors = packs.definitions(module), packs.connectors(module)
+        await Runner(pipe, definitions, resources, sinks, connectors=connectors).run()
 
 
 def main() -> None:

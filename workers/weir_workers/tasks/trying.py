@@ -27,9 +27,10 @@ from weir_core.collections.trials import (
     Stream,
 )
 from weir_core.datasets.commits import Reject
-from weir_core.datasets.evolution import SchemaMismatch, SchemaPolicy, changes
+from weir_core.datasets.evolution import SchemaMismatch, changes
 from weir_core.datasets.json_schema import json_schema
 from weir_core.datasets.manifest import columns_in
+from weir_core.datasets.models import SchemaPolicy
 from weir_core.datasets.rows import to_json_rows
 from weir_core.datasets.segments import Limits, SegmentWriter
 from weir_core.runtime import Runtime
