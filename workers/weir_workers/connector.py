@@ -11,7 +11,7 @@ in a test. docs/add-a-connector.md shows a whole package.
 """
 
 from weir_core.datasets.commits import Counts, Position, Reject
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 from weir_workers.connectors.contract import (
     Batch,
     Checkpoint,

@@ -18,7 +18,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Uniqu
 
 from weir_core.collections.guards import Guard
 from weir_core.columns import TABLE, Blob, Digest, Json, Micros, Uuid, metadata, name_column
-from weir_core.datasets.models import ColumnInfo, CursorValue, Rules, SchemaPolicy
+from weir_core.datasets.models import ColumnInfo
+from weir_core.datasets.values import CursorValue, Rules, SchemaPolicy
 from weir_core.idempotency import request_columns
 from weir_core.principals import Principal, creator_columns
 from weir_core.tasks.models import Failure

@@ -25,7 +25,8 @@ from weir_core.collections.models import (
     connector,
 )
 from weir_core.columns import MICROSECOND, insert_new
-from weir_core.datasets.models import SchemaPolicy, dataset
+from weir_core.datasets.models import dataset
+from weir_core.datasets.values import SchemaPolicy
 from weir_core.idempotency import RequestKey, request_values
 from weir_core.principals import Principal, creator_of, creator_values
 

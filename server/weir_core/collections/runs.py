@@ -24,8 +24,9 @@ from weir_core.datasets.arrow_types import parse_type
 from weir_core.datasets.commits import KNOWN, UNCHANGED, Settled
 from weir_core.datasets.cursors import as_json, as_scalar, earlier, is_state
 from weir_core.datasets.manifest import column_type
-from weir_core.datasets.models import ColumnInfo, CursorValue, SchemaPolicy
+from weir_core.datasets.models import ColumnInfo
 from weir_core.datasets.publishing import demand_version, own_hidden, show
+from weir_core.datasets.values import CursorValue, SchemaPolicy
 from weir_core.db import Database
 from weir_core.errors import InvalidArgument, NotFound, StateConflict
 from weir_core.failpoints import reach

@@ -26,7 +26,7 @@ from weir_core.columns import MICROSECOND
 from weir_core.datasets import repository as datasets
 from weir_core.datasets.cursors import as_json, as_scalar, is_state
 from weir_core.datasets.manifest import column_type
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 from weir_core.db import Database
 from weir_core.errors import (
     Conflict,

@@ -35,7 +35,8 @@ from weir_core.collections.trials import (
     Previewed,
 )
 from weir_core.datasets import repository as datasets
-from weir_core.datasets.models import ColumnInfo, Dataset, SchemaPolicy
+from weir_core.datasets.models import ColumnInfo, Dataset
+from weir_core.datasets.values import SchemaPolicy
 from weir_core.db import Database
 from weir_core.errors import DeadlineReached, InvalidArgument, NotFound, StateConflict
 from weir_core.fleet.models import TaskType

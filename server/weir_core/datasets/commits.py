@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 
 MAX_RAW = 65536
 

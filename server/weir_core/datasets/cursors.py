@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 
 STATE: Final = "state:"
 """Before the cursor of a source that keeps its place itself: JSON that only its connector reads."""

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from weir_core.datasets.arrow_types import type_text
-from weir_core.datasets.models import ColumnInfo, SchemaPolicy
+from weir_core.datasets.models import ColumnInfo
+from weir_core.datasets.values import SchemaPolicy
 
 
 class SchemaMismatch(ValueError):

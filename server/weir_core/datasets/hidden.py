@@ -10,7 +10,7 @@ import zlib
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from weir_core.datasets.models import Packed
+from weir_core.datasets.values import Packed
 
 
 def bits(rows: int, places: pa.Array) -> pa.BooleanArray:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from weir_core.datasets.hidden import bits, either
-from weir_core.datasets.models import Rules
+from weir_core.datasets.values import Rules
 
 _ROW, _RANK = "weir row", "weir rank"
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from weir_core.datasets.cursors import as_scalar
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 from weir_core.errors import FilterInvalid, Violation
 from weir_core.filtering import And, Compare, Node, time_value
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from weir_core.datasets.hidden import unpack
-from weir_core.datasets.models import CursorValue, Packed
 from weir_core.datasets.parquet import opened
 from weir_core.datasets.predicates import Predicate
 from weir_core.datasets.scanning import Selection, Slice, scan
+from weir_core.datasets.values import CursorValue, Packed
 from weir_core.errors import InvalidArgument
 from weir_core.filtering import Node
 from weir_core.stores.contract import ObjectStore

@@ -13,7 +13,6 @@ from weir_core.columns import database_now, insert_new, now_plus
 from weir_core.datasets.commits import Reject
 from weir_core.datasets.models import (
     ColumnInfo,
-    CursorValue,
     Dataset,
     StoredSegment,
     dataset,
@@ -22,6 +21,7 @@ from weir_core.datasets.models import (
     quarantine,
     segment,
 )
+from weir_core.datasets.values import CursorValue
 from weir_core.ids import new_id
 
 

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from weir_core.datasets.commits import Commit, Counts, Position, Reject, Segment
 from weir_core.datasets.cursors import bounds, later, orderable
 from weir_core.datasets.evolution import SchemaMismatch, conformed, evolved
-from weir_core.datasets.models import CursorValue, SchemaPolicy
+from weir_core.datasets.values import CursorValue, SchemaPolicy
 from weir_core.failpoints import reach
 
 ROW_GROUP = 131072

@@ -18,11 +18,12 @@ from weir_core.datasets.arrow_types import parse_type
 from weir_core.datasets.commits import Commit, Segment, Settled
 from weir_core.datasets.manifest import schema_version, segment_values
 from weir_core.datasets.merging import Mergeable
-from weir_core.datasets.models import ColumnInfo, Dataset, Rules, StoredSegment, dataset
+from weir_core.datasets.models import ColumnInfo, Dataset, StoredSegment, dataset
 from weir_core.datasets.publishing import demand_version, grow, hide, own_hidden
 from weir_core.datasets.reader import Mark, Marks, RecordQuery, Records, checked_version
 from weir_core.datasets.reading import Query, Reading
 from weir_core.datasets.settling import Replacing, run_segments, settle_segments
+from weir_core.datasets.values import Rules
 from weir_core.db import Database
 from weir_core.errors import EtagMismatch, InUse, InvalidArgument, NotFound, Violation
 from weir_core.failpoints import reach

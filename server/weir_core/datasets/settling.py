@@ -17,8 +17,9 @@ from weir_core.datasets.cursors import as_scalar
 from weir_core.datasets.evolution import SchemaMismatch
 from weir_core.datasets.hidden import either, unpack
 from weir_core.datasets.merging import Hidden, Mergeable, settle, within
-from weir_core.datasets.models import CursorValue, Rules, StoredSegment
+from weir_core.datasets.models import StoredSegment
 from weir_core.datasets.parquet import opened
+from weir_core.datasets.values import CursorValue, Rules
 from weir_core.db import Database
 from weir_core.errors import Conflict
 from weir_core.stores.contract import ObjectStore

@@ -23,9 +23,10 @@ from weir_core.collections.models import (
     Span,
     SyncMode,
 )
-from weir_core.datasets.models import ColumnInfo, CursorValue, Dataset, SchemaPolicy
+from weir_core.datasets.models import ColumnInfo, Dataset
 from weir_core.datasets.quarantine import Quarantined
 from weir_core.datasets.reader import RecordQuery
+from weir_core.datasets.values import CursorValue, SchemaPolicy
 from weir_core.errors import InvalidArgument
 from weir_core.ids import parse_id
 from weir_server.rpc.convert import duration, json_object, principal, struct, timestamp

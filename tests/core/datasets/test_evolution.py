@@ -6,7 +6,7 @@ import pytest
 from tests.fixtures.collecting import Ground
 from weir_core.collections.models import Collection, SyncMode
 from weir_core.datasets.evolution import SchemaMismatch, evolved
-from weir_core.datasets.models import SchemaPolicy
+from weir_core.datasets.values import SchemaPolicy
 
 KNOWN = pa.schema([pa.field("id", pa.int32(), nullable=False), ("box", pa.struct([("w", pa.int32())]))])
 

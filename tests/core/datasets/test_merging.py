@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from weir_core.datasets.hidden import count, either, pack, unpack
 from weir_core.datasets.merging import Hidden, Mergeable, settle, within
-from weir_core.datasets.models import Rules
+from weir_core.datasets.values import Rules
 
 RULES = Rules(("k", "j"), "c", "d")
 SCHEMA = pa.schema([("k", pa.int64()), ("j", pa.string()), ("c", pa.int64()), ("d", pa.bool_())])

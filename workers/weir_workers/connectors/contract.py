@@ -22,7 +22,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from weir_core.datasets.commits import Counts, Position, Reject
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 from weir_core.pacing import Turn
 from weir_workers.connectors.cursor_range import CursorRange, OutOfRange
 from weir_workers.connectors.errors import SourceError

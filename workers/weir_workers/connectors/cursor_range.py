@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from weir_core.datasets.cursors import as_scalar
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 
 Compare = Callable[[pa.Array, pa.Scalar], pa.Array]
 

@@ -9,7 +9,7 @@ from typing import Any
 from yarl import URL
 
 from weir_core.datasets.commits import Position
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 from weir_workers.connectors.column_settings import declared_schema
 from weir_workers.connectors.contract import Batch, Checkpoint, Drift, Item, Unchanged, Wanted
 from weir_workers.connectors.cursor_range import CursorRange, OutOfRange

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from weir_core.datasets.commits import Position
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.http_loading import PageLoader
 from weir_workers.connectors.http_pagination import (

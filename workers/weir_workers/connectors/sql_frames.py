@@ -22,20 +22,20 @@ ROWS, REJECT, DRIFT, STREAMS, PARTS, FAILED, DONE = b"B", b"R", b"D", b"S", b"P"
 _LENGTH: Final = struct.Struct("!I")
 
 
-def send(to: BinaryIO, kind: bytes, content: bytes) -> None:
-    """Writes a frame; blocks while the other side is slow."""
-    if len(content) > LARGEST:
-        raise ValueError(f"a batch of {len(content):,} bytes is larger than {LARGEST:,}")
-    to.write(HEADER.pack(kind, len(content)))
-    to.write(content)
+def send(to: BinaryIO, kind: bytes, *content: bytes | memoryview) -> None:
+    """Writes a frame, whose content may come in parts; blocks while the other side is slow."""
+    if (size := sum(map(len, content))) > LARGEST:
+        raise ValueError(f"a batch of {size:,} bytes is larger than {LARGEST:,}")
+    to.write(HEADER.pack(kind, size))
+    to.writelines(content)
     to.flush()
 
 
-def rows_frame(about: Mapping[str, Any], records: pa.RecordBatch | None) -> bytes:
+def rows_frame(about: Mapping[str, Any], records: pa.RecordBatch | None) -> tuple[bytes, memoryview]:
     """Rows and what is to be known of them."""
     head = orjson.dumps(about)
-    body = b"" if records is None else stream_of(records)
-    return _LENGTH.pack(len(head)) + head + body
+    body = memoryview(b"") if records is None else _stream_of(records)
+    return _LENGTH.pack(len(head)) + head, body
 
 
 def rows_of(frame: bytes) -> tuple[dict[str, Any], pa.RecordBatch | None]:
@@ -49,12 +49,12 @@ def rows_of(frame: bytes) -> tuple[dict[str, Any], pa.RecordBatch | None]:
         return about, reader.read_next_batch()
 
 
-def stream_of(records: pa.RecordBatch) -> bytes:
+def _stream_of(records: pa.RecordBatch) -> memoryview:
     """A batch as an Arrow stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, records.schema) as writer:
         writer.write_batch(records)
-    return bytes(sink.getvalue())
+    return memoryview(sink.getvalue())
 
 
 def schema_text(schema: pa.Schema) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from weir_core.datasets.cursors import as_scalar
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.sql_place import Dialect
 from weir_workers.connectors.sql_statements import Parts, Value, beyond, quoted, upto

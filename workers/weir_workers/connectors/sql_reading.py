@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from weir_core.datasets.commits import Position
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 from weir_workers.connectors import sql_frames as frames
 from weir_workers.connectors.errors import SourceError
 from weir_workers.connectors.sql_place import Place
@@ -264,7 +264,7 @@ class SqlReading:
         frames.send(
             self._to,
             frames.ROWS,
-            frames.rows_frame(about, records if records is not None and records.num_rows else None),
+            *frames.rows_frame(about, records if records is not None and records.num_rows else None),
         )
 
     def _exactly(self, records: pa.RecordBatch) -> pa.RecordBatch:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
-from weir_core.datasets.models import CursorValue
+from weir_core.datasets.values import CursorValue
 
 TimeFormat: TypeAlias = Literal["iso", "date", "epoch_seconds", "epoch_ms"]
 

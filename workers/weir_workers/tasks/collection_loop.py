@@ -19,9 +19,9 @@ from weir_core.collections.trials import CheckAsked
 from weir_core.datasets.commits import KNOWN, UNCHANGED, Commit, Counts, Position, Reject, Settled
 from weir_core.datasets.cursors import is_state
 from weir_core.datasets.evolution import SchemaMismatch
-from weir_core.datasets.models import CursorValue, SchemaPolicy
 from weir_core.datasets.segments import Limits, SegmentNames, SegmentWriter
 from weir_core.datasets.service import arrow_schema
+from weir_core.datasets.values import CursorValue, SchemaPolicy
 from weir_core.runtime import Runtime
 from weir_workers.connectors.contract import (
     Batch,

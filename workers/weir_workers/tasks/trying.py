@@ -30,9 +30,9 @@ from weir_core.datasets.commits import Reject
 from weir_core.datasets.evolution import SchemaMismatch, changes
 from weir_core.datasets.json_schema import json_schema
 from weir_core.datasets.manifest import columns_in
-from weir_core.datasets.models import SchemaPolicy
 from weir_core.datasets.rows import to_json_rows
 from weir_core.datasets.segments import Limits, SegmentWriter
+from weir_core.datasets.values import SchemaPolicy
 from weir_core.runtime import Runtime
 from weir_core.tasks.models import Failure
 from weir_core.tasks.states import FailureKind
