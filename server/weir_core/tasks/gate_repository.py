@@ -5,16 +5,24 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from weir_core.columns import database_now, insert_new
+from weir_core.prepared import PreparedMany
 from weir_core.tasks.gates import Gate
 from weir_core.tasks.models import gate, task
 from weir_core.tasks.states import TaskState
 
 _MINUTE = 60_000_000
 _LIMITED = gate.c.paused | (gate.c.max_running > 0) | (gate.c.max_per_minute > 0)
+
+_LIMITED_OF = PreparedMany(
+    lambda count: select(gate.c.name).where(
+        gate.c.name.in_([bindparam(f"name_{place}", type_=gate.c.name.type) for place in range(count)]),
+        _LIMITED,
+    )
+)
 
 
 def _gate(row: Row[Any]) -> Gate:
@@ -39,8 +47,8 @@ async def get(tx: AsyncConnection, names: Iterable[str]) -> dict[str, Gate]:
 
 async def limited(tx: AsyncConnection, names: Iterable[str]) -> set[str]:
     """Those of some gates that limit anything."""
-    query = select(gate.c.name).where(gate.c.name.in_(sorted(set(names))), _LIMITED)
-    return set((await tx.execute(query)).scalars())
+    query, values = _LIMITED_OF.sized(name=sorted(set(names)))
+    return {row.name for row in await query.rows(tx, **values)}
 
 
 async def paused(tx: AsyncConnection) -> set[str]:
