@@ -25,6 +25,9 @@ redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after 
 return string.format('%.0f', at - now)
 """
 
+# Who had no answer asks no sooner: a Redis that hangs would hold up each request.
+_AWAY_SECONDS: Final = 10.0
+
 Turn: TypeAlias = Callable[[], Awaitable[float]]
 """Takes the next turn; gives the seconds until it comes."""
 
@@ -41,17 +44,20 @@ class Pacing:
         if not per_minute:
             return None
         key, interval = f"{self._prefix}{name}", 60.0 / per_minute
-        alone = local_pace(per_minute)
+        alone, away_until = local_pace(per_minute), 0.0
 
         async def turn() -> float:
+            nonlocal away_until
             # Taken even if Redis answers: what has begun here counts when it goes away.
             by_itself = await alone()
+            if time.monotonic() < away_until:
+                return by_itself
             try:
-                wait = float(await self._take(keys=[key], args=[round(interval * 1e6)])) / 1e6
+                return float(await self._take(keys=[key], args=[round(interval * 1e6)])) / 1e6
             except (RedisError, OSError) as error:
+                away_until = time.monotonic() + _AWAY_SECONDS
                 _log.warning("Redis is away, so %s is asked at the pace of this process: %s", name, error)
                 return by_itself
-            return wait
 
         return turn
 

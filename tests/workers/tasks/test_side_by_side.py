@@ -75,7 +75,7 @@ async def test_one_at_a_time_opens_no_second_one():
 
 async def test_what_is_read_ahead_has_a_bound():
     sources = Sources(50, 50, 50)
-    async with parts_of(sources.reads(), 3, 10 * BATCH.nbytes) as parts:
+    async with parts_of(sources.reads(), 3, 10 * (BATCH.nbytes + 1024)) as parts:
         part = await anext(parts)
         assert await part.ready(10.0)
         while sources.read[1] < 10 or sources.read[2] < 10:

@@ -17,6 +17,9 @@ from weir_workers.connectors.contract import Batch, Item
 AHEAD_BYTES: Final = 32 * 1024 * 1024
 """Rows and rejects that a part may hold before its turn, and one batch more."""
 
+# What an item takes besides; of those without rows there must not be any number either.
+_ITEM_BYTES: Final = 1024
+
 Read: TypeAlias = Callable[[], AsyncGenerator[Item]]
 
 
@@ -98,8 +101,8 @@ async def parts_of(
 def _size(item: Item) -> int:
     match item:
         case Batch():
-            return item.records.nbytes
+            return _ITEM_BYTES + item.records.nbytes
         case Reject():
-            return len(item.raw)
+            return _ITEM_BYTES + len(item.raw)
         case _:
-            return 0
+            return _ITEM_BYTES
