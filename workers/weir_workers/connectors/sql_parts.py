@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from weir_workers.connectors.sql_place import Dialect
-from weir_workers.connectors.sql_plan import Pass, Selection, key_value, keyed, pack, passes
+from weir_workers.connectors.sql_plan import Selection, key_of, keyed, pack, passes
 from weir_workers.connectors.sql_reading import Job
 from weir_workers.connectors.sql_statements import Parts, bound
 from weir_workers.connectors.sql_tables import Database, Table
@@ -34,15 +34,11 @@ def ends_of_parts(database: Database, dialect: Dialect, table: Table, job: Job) 
         found = _asked(database, selection, selection.statement(first, after, 1, skip=size - 1))
         if not found:
             break
-        after = _key(first, found[0])
+        after = key_of(first, found[0])
         ends.append(pack(after))
     while len(orjson.dumps(ends)) > _MOST_BYTES:
         ends = ends[1::2]
     return ends
-
-
-def _key(one: Pass, row: tuple[Any, ...]) -> list[Any]:
-    return [key_value(column, value) for column, value in zip(one.order, row, strict=True)]
 
 
 def _asked(database: Database, selection: Selection, statement: Parts) -> list[tuple[Any, ...]]:

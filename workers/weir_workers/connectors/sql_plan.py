@@ -10,7 +10,7 @@ one a cursor field alone still gives positions, between two of its values; with
 neither there is one statement, and no place to go on at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -243,8 +243,12 @@ def named(table: Table, name: str, where: str) -> Column:
     return column
 
 
-def key_value(column: Column, value: Any) -> Any:
-    """A value of a key as a database gave it, as it is compared."""
+def key_of(one: Pass, values: Iterable[Any]) -> list[Any]:
+    """A key as a database gave it, as it is compared."""
+    return [_key_value(column, value) for column, value in zip(one.order, values, strict=True)]
+
+
+def _key_value(column: Column, value: Any) -> Any:
     if value is None:
         raise invalid(
             f"the key column {column.name!r} is null in a row; a key must tell each row from all others"

@@ -26,7 +26,7 @@ from weir_workers.connectors.sql_plan import (
     Span,
     cursor_value,
     invalid,
-    key_value,
+    key_of,
     keyed,
     named,
     pack,
@@ -210,7 +210,7 @@ class SqlReading:
         """Columns as they came, those of the order last."""
         size = len(self._selection.columns)
         last = raw.slice(raw.num_rows - 1)
-        after = [key_value(column, last.column(size + at)[0].as_py()) for at, column in enumerate(one.order)]
+        after = key_of(one, (column[0].as_py() for column in last.columns[size:]))
         self._measure(raw.num_rows, raw.nbytes)
         rows = pa.RecordBatch.from_arrays(raw.columns[:size], names=list(raw.schema.names[:size]))
         ranged.seen += raw.num_rows
@@ -225,7 +225,7 @@ class SqlReading:
         """Rows as a driver gave them."""
         columns = self._selection.columns
         size = len(columns)
-        after = [key_value(column, value) for column, value in zip(one.order, rows[-1][size:], strict=True)]
+        after = key_of(one, rows[-1][size:])
         ranged.seen += len(rows)
         try:
             raw = as_columns(

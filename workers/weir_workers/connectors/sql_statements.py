@@ -58,20 +58,20 @@ def written(dialect: Dialect, parts: Parts) -> str:
 
 def beyond(columns: Sequence[str], values: Sequence[Value]) -> list[str | Value]:
     """The condition for rows that stand behind those values, in the order of the columns."""
-    first, value = columns[0], values[0]
-    if len(columns) == 1:
-        return [f"{first} > ", value]
-    rest = beyond(columns[1:], values[1:])
-    return [f"{first} >= ", value, f" AND ({first} > ", value, " OR (", *rest, "))"]
+    return _on_a_side(columns, values, ">", ">")
 
 
 def upto(columns: Sequence[str], values: Sequence[Value]) -> list[str | Value]:
     """The condition for all other rows: those values themselves, and what stands before them."""
+    return _on_a_side(columns, values, "<", "<=")
+
+
+def _on_a_side(columns: Sequence[str], values: Sequence[Value], sign: str, last: str) -> list[str | Value]:
     first, value = columns[0], values[0]
     if len(columns) == 1:
-        return [f"{first} <= ", value]
-    rest = upto(columns[1:], values[1:])
-    return [f"{first} <= ", value, f" AND ({first} < ", value, " OR (", *rest, "))"]
+        return [f"{first} {last} ", value]
+    rest = _on_a_side(columns[1:], values[1:], sign, last)
+    return [f"{first} {sign}= ", value, f" AND ({first} {sign} ", value, " OR (", *rest, "))"]
 
 
 def _cast(text: str, kind: str) -> str:
