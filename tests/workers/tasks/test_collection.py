@@ -41,12 +41,7 @@ class TestFull:
         collection = await hands.collection(http_source.url)
         run_id = await hands.start(collection)
         http_source.faults[3] = [hang]
-        working = asyncio.create_task(hands.attempt(run_id))
-        async with asyncio.timeout(20):
-            while not any("segment 1 committed" in line for line in hands.told.lines):
-                await asyncio.sleep(0.01)
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        await hands.break_off(run_id, "segment 1 committed")
         before = len(http_source.asked)
         await hands.leave(run_id, TaskState.QUEUED)
         output = await hands.work(run_id)

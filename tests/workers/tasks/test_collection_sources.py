@@ -1,6 +1,5 @@
 """The task `collection.run` over databases and files: nothing is lost, nothing comes twice."""
 
-import asyncio
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,12 +62,7 @@ class TestDatabases:
             settings=QUERY,
         )
         run_id = await hands.start(made)
-        working = asyncio.create_task(hands.attempt(run_id))
-        async with asyncio.timeout(60):
-            while not any("segment 2 committed" in line for line in hands.told.lines):
-                await asyncio.sleep(0.005)
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        await hands.break_off(run_id, "segment 2 committed")
         await hands.leave(run_id, TaskState.QUEUED)
         output = await hands.work(run_id)
         assert any("goes on after segment" in line for line in hands.told.lines)
@@ -88,12 +82,7 @@ class TestDatabases:
             settings={**QUERY, "connections": 3},
         )
         run_id = await hands.start(made)
-        working = asyncio.create_task(hands.attempt(run_id))
-        async with asyncio.timeout(60):
-            while not any("segment 12 committed" in line for line in hands.told.lines):
-                await asyncio.sleep(0.005)
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        await hands.break_off(run_id, "segment 12 committed")
         # Cut anew, the parts would be others.
         sql_source.run("DELETE FROM things WHERE id < 5000")
         sql_source.fill("things", [(number, "late") for number in range(ROWS, ROWS + 100)])

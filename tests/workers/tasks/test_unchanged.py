@@ -56,8 +56,7 @@ async def collection(
 
 
 async def run(hands: Hands, made: Collection, *, full: bool = False) -> CollectionRunOutput:
-    started, _ = await hands.runtime.collecting.runs.start(hands.caller, made.id, full=full)
-    return await hands.work(started.id)
+    return await hands.work(await hands.start(made, full=full))
 
 
 @pytest.mark.parametrize(
