@@ -196,6 +196,11 @@ def hungry(given: How, ctx: BlockingContext) -> Nothing:
         ctx.log.info(f"got {len(kept)}")
     elif given.way == "little":
         ctx.log.info(f"got {len(bytearray(32 << 20))}")
+    elif given.way == "near":
+        kept = bytearray(b"x") * (56 << 20)
+        # Long enough for the keeper to look twice.
+        time.sleep(0.5)
+        ctx.log.info(f"got {len(kept)}")
     else:
         eat = "kept = bytearray(b'x' * (40 << 20)); import time; time.sleep(3600)"
         children = [subprocess.Popen([sys.executable, "-c", eat]) for _ in range(3)]

@@ -156,7 +156,8 @@ async def test_p10_what_the_handler_leaves_running_ends_with_it(fleet: Fleet):
 
 async def test_p09_limits_on_memory_and_computing_are_told_apart(fleet: Fleet):
     await fleet.worker(COMMANDS)
-    assert (await fleet.run("command.hungry", {"way": "little"})).state is TaskState.SUCCEEDED
+    for way in ("little", "near"):
+        assert (await fleet.run("command.hungry", {"way": way})).state is TaskState.SUCCEEDED, way
     alone = await fail(fleet, "command.hungry", "alone")
     assert alone.causes[-1]["location"].startswith("commands.py:"), "MemoryError is not where it happened"
     together = await fail(fleet, "command.hungry", "together")

@@ -64,6 +64,8 @@ def keep(worker: socket.socket, start: dict[str, Any], load: Loader) -> None:
         os.close(writing)
     readings = [reading for reading, _ in outputs]
     keeper = Keeper(start, child, place, heard=heard, asked=asked, outputs=readings, kills=kills)
+    # Never closed: the worker takes the end of the connection for the end of this process.
+    os.dup(worker.fileno())
     asyncio.run(_attend(worker, keeper))
 
 

@@ -4,8 +4,9 @@ Memory has two guards. The kernel refuses a process more than its limit of writa
 (RLIMIT_DATA), at which Python raises MemoryError just where it happens. RLIMIT_AS would count address
 space that is only reserved, which allocators and threads do by the gigabyte. What several processes take
 together, or share, no rlimit counts, and a cgroup needs rights that a worker seldom has: so the keeper
-adds up what they hold (shared pages in shares) and kills the run above its limit. Computing time is added
-up the same way; RLIMIT_CPU, which counts each process for itself, stands behind it.
+adds up what they hold (shared pages in shares) and kills the run above its limit. Both guards leave a run
+what it was forked with, so that the keeper never comes before the kernel where one process is alone.
+Computing time is added up the same way; RLIMIT_CPU, which counts each process for itself, stands behind it.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import os
 import resource
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ class Meter:
     memory_peak: int = 0
     pause: float = _LEAST_PAUSE
     """Seconds to wait before the next look: looking must cost little."""
+    _forked_with: int = field(default_factory=lambda: _status("VmData"))
 
     def look(self) -> str:
         """`memory` or `cpu` where that limit is passed."""
@@ -45,7 +47,7 @@ class Meter:
         below = processes.descendants(os.getpid())
         if self.memory:
             self.memory_peak = max(self.memory_peak, sum(map(_held, below)))
-        passed = "memory" if self.memory and self.memory_peak > self.memory else ""
+        passed = "memory" if self.memory and self.memory_peak > self._forked_with + self.memory else ""
         if self.cpu_time and _computed(below) > self.cpu_time:
             passed = passed or "cpu"
         self.pause = max(_LEAST_PAUSE, 20 * (time.perf_counter() - began))
