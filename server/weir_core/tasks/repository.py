@@ -5,10 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Row, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql import operators, visitors
-from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList
 
 from weir_core.columns import database_now, insert_new, micros, now_plus
 from weir_core.errors import NotFound
@@ -17,6 +15,7 @@ from weir_core.files.models import file
 from weir_core.fleet.models import WorkerState, worker
 from weir_core.ids import first_id
 from weir_core.principals import creator_of
+from weir_core.tasks import list_indexes
 from weir_core.tasks.encoding import (
     dump_failure,
     load_cancellation,
@@ -191,54 +190,12 @@ async def list_tasks(
     tx: AsyncConnection, conditions: list[Any], after: UUID | None, limit: int
 ) -> list[Task]:
     """Tasks, newest first, without input and output."""
-    query = (
-        select(*BASIC).where(task.c.is_delete.is_(False), *conditions).order_by(task.c.id.desc()).limit(limit)
-    )
-    compared = _compared(conditions)
-    if after is not None:
-        query = query.where(task.c.id < after)
+    query = select(*BASIC).where(task.c.is_delete.is_(False), *conditions)
+    if after is None:
+        query = list_indexes.for_first_page(tx, query, conditions)
     else:
-        # Only where all rows have one value are they in the list's order.
-        compared &= _equal_to_one(conditions)
-    # MySQL and MariaDB walk the index of an equality from its end, through all pages before this one,
-    # unless they are told to take a range of it; and for a first page they walk through all tasks, which
-    # takes long where what is looked for is rare.
-    if indexes := _indexes_for(compared):
-        query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mysql")
-        query = query.with_hint(task, f"FORCE INDEX ({', '.join(indexes)})", "mariadb")
-    return [task_of(row) for row in await tx.execute(query)]
-
-
-def _compared(conditions: list[Any]) -> set[str]:
-    """The task's columns in the conditions."""
-    return {
-        element.name
-        for condition in conditions
-        for element in visitors.iterate(condition)
-        if isinstance(element, Column) and element.table is task
-    }
-
-
-def _equal_to_one(conditions: list[Any]) -> set[str]:
-    """The columns that must equal one value, whatever else holds."""
-    found: set[str] = set()
-    for condition in conditions:
-        if isinstance(condition, BooleanClauseList) and condition.operator is operators.and_:
-            found |= _equal_to_one(list(condition.clauses))
-        elif isinstance(condition, BinaryExpression) and condition.operator is operators.eq:
-            left = condition.left
-            found |= {left.name} if isinstance(left, Column) and left.table is task else set()
-    return found
-
-
-def _indexes_for(compared: set[str]) -> list[str]:
-    """The indexes that give a list its order within what is compared."""
-    return sorted(
-        str(index.name)
-        for index in task.indexes
-        if (columns := [column.name for column in index.columns])[-1] == "id"
-        and compared >= set(columns[:-1])
-    )
+        query = await list_indexes.for_further_page(tx, query.where(task.c.id < after), conditions)
+    return [task_of(row) for row in await tx.execute(query.order_by(task.c.id.desc()).limit(limit))]
 
 
 async def inputs_of(tx: AsyncConnection, task_ids: list[UUID]) -> dict[UUID, Task]:
