@@ -12,7 +12,7 @@ from weir_core.tasks.models import Task
 from weir_core.tasks.states import TaskState
 
 PACKS = "tests.packs.families"
-BOTH = pytest.mark.parametrize("kind", ["", "_blocking"], ids=["async", "def"])
+KINDS = ("", "_blocking")
 
 
 async def told(fleet: Fleet, kind: str, **given: Any) -> tuple[Task, dict[str, Any]]:
@@ -31,47 +31,42 @@ async def one_slot(fleet: Fleet) -> Fleet:
     return fleet
 
 
-@BOTH
-async def test_an_attempt_goes_on_from_the_newest_checkpoint(one_slot: Fleet, kind: str):
-    ended = await one_slot.run(f"families.count{kind}", {})
-    assert ended.output == {"found": {"at": 20}, "attempt": 3}
+async def test_an_attempt_goes_on_from_the_newest_checkpoint(one_slot: Fleet):
+    for kind in KINDS:
+        ended = await one_slot.run(f"families.count{kind}", {})
+        assert ended.output == {"found": {"at": 20}, "attempt": 3}, kind
 
 
-@BOTH
-async def test_children_run_in_the_slot_of_the_one_who_waits_for_them(one_slot: Fleet, kind: str):
-    parent, found = await told(one_slot, kind, texts={"a": "x", "b": "fail"})
-    ends = [(end["key"], end["state"], end["output"]) for end in found["ends"]]
-    assert ends == [("a", "SUCCEEDED", {"text": "x", "path": ""}), ("b", "FAILED", None)]
-    assert "told to fail" in found["ends"][1]["why"]
-    children = [await one_slot.engine.get(UUID(each)) for each in found["ids"]]
-    assert {child.parent_id for child in children} == {parent.id}
-    assert {child.creator for child in children} == {parent.creator}
+async def test_children_run_in_the_slot_of_the_one_who_waits_for_them(one_slot: Fleet):
+    for kind in KINDS:
+        parent, found = await told(one_slot, kind, texts={"a": "x", "b": "fail"})
+        ends = [(end["key"], end["state"], end["output"]) for end in found["ends"]]
+        assert ends == [("a", "SUCCEEDED", {"text": "x", "path": ""}), ("b", "FAILED", None)], kind
+        assert "told to fail" in found["ends"][1]["why"]
+        children = [await one_slot.engine.get(UUID(each)) for each in found["ids"]]
+        assert {child.parent_id for child in children} == {parent.id}
+        assert {child.creator for child in children} == {parent.creator}
 
 
-@BOTH
-async def test_a_later_attempt_finds_the_children_of_an_earlier_one(one_slot: Fleet, kind: str):
-    parent, found = await told(one_slot, kind, texts={"a": "x", "b": "y"}, attempts=2)
-    assert (parent.attempt, len(set(found["ids"]))) == (2, 2)
-    assert [end["state"] for end in found["ends"]] == ["SUCCEEDED", "SUCCEEDED"]
+async def test_a_later_attempt_finds_the_children_of_an_earlier_one(one_slot: Fleet):
+    for kind in KINDS:
+        parent, found = await told(one_slot, kind, texts={"a": "x", "b": "y"}, attempts=2)
+        assert (parent.attempt, len(set(found["ids"]))) == (2, 2), kind
+        assert [end["state"] for end in found["ends"]] == ["SUCCEEDED", "SUCCEEDED"], kind
 
 
-@BOTH
-@pytest.mark.parametrize(
-    "given,said",
-    [
-        ({"type": "families.none"}, "FIELD_INVALID: spec.type: no worker has brought a task type"),
-        ({"type": "families.parent"}, "SCHEMA_MISMATCH: spec.input"),
-        ({"options": {"queue": "No Queue"}}, "FIELD_INVALID: queue: must begin with a small letter"),
-        ({"options": {"priority": "SOON"}}, "FIELD_INVALID: priority: must be LOW, NORMAL or HIGH"),
-        ({"texts": {"a": "changes"}, "attempts": 2}, "STATE_CONFLICT: key 'a' is that of another child"),
-    ],
-    ids=["type", "input", "queue", "priority", "key"],
-)
-async def test_what_can_not_be_made_is_refused_with_the_reason(
-    one_slot: Fleet, kind: str, given: dict[str, Any], said: str
-):
-    _, found = await told(one_slot, kind, **{"texts": {"a": "x"}} | given)
-    assert found["refused"].startswith(said)
+async def test_what_can_not_be_made_is_refused_with_the_reason(one_slot: Fleet):
+    refused: dict[str, dict[str, Any]] = {
+        "FIELD_INVALID: spec.type: no worker has brought a task type": {"type": "families.none"},
+        "SCHEMA_MISMATCH: spec.input": {"type": "families.parent"},
+        "FIELD_INVALID: queue: must begin with a small letter": {"options": {"queue": "No Queue"}},
+        "FIELD_INVALID: priority: must be LOW, NORMAL or HIGH": {"options": {"priority": "SOON"}},
+        "STATE_CONFLICT: key 'a' is that of another child": {"texts": {"a": "changes"}, "attempts": 2},
+    }
+    for kind in KINDS:
+        for said, given in refused.items():
+            _, found = await told(one_slot, kind, **{"texts": {"a": "x"}} | given)
+            assert found["refused"].startswith(said), kind
 
 
 async def test_a_cancel_of_the_parent_ends_the_child_that_it_waits_for(one_slot: Fleet, tmp_path: Path):

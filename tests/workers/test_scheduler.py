@@ -23,6 +23,13 @@ SPAN = float(os.environ.get("WEIR_TEST_SCHEDULES", "12"))
 ALLOW = OverlapPolicy.ALLOW
 
 
+@pytest.fixture
+def fleet(unscheduled: Fleet) -> Fleet:
+    """A scheduler that has a process of its own."""
+    unscheduled.start("scheduler")
+    return unscheduled
+
+
 @dataclass
 class Account:
     """What became of the fire times of one schedule."""

@@ -32,14 +32,19 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    await work(settings, stop)
+
+
+async def work(settings: Settings, stop: asyncio.Event) -> None:
+    """Sweep and fire until told to stop."""
     async with Runtime.open(settings) as runtime, kept_clear():
         works = (Sweeps(runtime, settings).run(), Fires(runtime.scheduling.firing).run())
-        working = [asyncio.create_task(work) for work in works]
+        working = [asyncio.create_task(each) for each in works]
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait([*working, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        for work in working:
-            work.cancel()
+        for each in working:
+            each.cancel()
         for ended in await asyncio.gather(*working, return_exceptions=True):
             if isinstance(ended, Exception):
                 raise ended
