@@ -99,9 +99,7 @@ async def close_succeeded(tx: AsyncConnection, ends: Sequence[Success]) -> list[
         elif found.cancellation or found.holds or found.parked_on or found.needed:
             closed.append(None)
         else:
-            closed.append(
-                _succeeded(replace(found, attempts=attempts.get(found.id) or [_first(found)]), each)
-            )
+            closed.append(_succeeded(found, attempts.get(found.id) or [_first(found)], each))
     ended = [each for each in closed if isinstance(each, Closed)]
     if ended:
         await hot_repository.succeed(tx, [each.task for each in ended])
@@ -110,21 +108,24 @@ async def close_succeeded(tx: AsyncConnection, ends: Sequence[Success]) -> list[
     return closed
 
 
-def _succeeded(found: Task, success: Success) -> Closed:
+def _succeeded(found: Task, attempts: list[Attempt], success: Success) -> Closed:
     numbering = Numbering(found.last_seq, found.attempt)
     numbering.keep(after(found.last_seq, success.events))
     verdict = Verdict(TaskState.SUCCEEDED)
-    outcome = outcome_body(found, verdict, Ended(success.output))
+    outcome = outcome_body(found, attempts, verdict, Ended(success.output))
     numbering.add(EventKind.STATE, state_body(found.state, verdict.state, "", outcome))
+    end_time = datetime.now(UTC)
     moved = replace(
         found,
+        attempts=attempts,
         state=verdict.state,
         failure=None,
         output=success.output,
         last_seq=numbering.last_seq,
-        end_time=datetime.now(UTC),
+        end_time=end_time,
+        expire_time=removal_time(found, end_time),
     )
-    return Closed(replace(moved, expire_time=removal_time(moved)), numbering.events)
+    return Closed(moved, numbering.events)
 
 
 def _first(found: Task) -> Attempt:
@@ -149,7 +150,7 @@ async def _move(
     over = verdict.state in TERMINAL
     if verdict.cancellation is not None:
         numbering.add(EventKind.CANCEL, dump_cancellation(verdict.cancellation))
-    outcome = outcome_body(found, verdict, ended) if over else None
+    outcome = outcome_body(found, found.attempts, verdict, ended) if over else None
     numbering.add(EventKind.STATE, state_body(found.state, verdict.state, verdict.reason, outcome))
     moved, freed = await leave(tx, found, ended=over)
     moved = replace(
@@ -189,7 +190,7 @@ def _values(moved: Task, verdict: Verdict) -> dict[str, Any]:
             "output": moved.output,
             "output_file_id": moved.output_file_id,
             "end_time": moved.end_time,
-            "alarm_time": removal_time(moved),
+            "alarm_time": moved.end_time and removal_time(moved, moved.end_time),
         }
     return values | {"due_time": NEVER if verdict.delay is None else now_plus(verdict.delay)}
 

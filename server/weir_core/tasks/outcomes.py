@@ -8,7 +8,7 @@ from typing import Any
 
 from weir_core.files.models import File
 from weir_core.tasks.encoding import dump_failure
-from weir_core.tasks.models import Cancellation, Failure, RetryPolicy, Task
+from weir_core.tasks.models import Attempt, Cancellation, Failure, RetryPolicy, Task
 from weir_core.tasks.states import RETRIED, CancelPhase, FailureKind, TaskState, TimeoutKind, after_failure
 
 _SPREAD = 0.25
@@ -69,10 +69,10 @@ def fingerprint(task_type: str, failure: Failure) -> str:
     return hashlib.sha256(origin.encode()).hexdigest()[:16]
 
 
-def outcome_body(task: Task, verdict: Verdict, ended: Ended) -> dict[str, Any]:
+def outcome_body(task: Task, attempts: list[Attempt], verdict: Verdict, ended: Ended) -> dict[str, Any]:
     """The outcome in a task's last event."""
     now = datetime.now(UTC)
-    running = sum(((a.end_time or now) - a.start_time for a in task.attempts), timedelta(0))
+    running = sum(((a.end_time or now) - a.start_time for a in attempts), timedelta(0))
     return {
         "output": ended.output,
         "output_file_id": ended.file and str(ended.file.id),
@@ -100,9 +100,9 @@ def past_deadline(task: Task) -> Failure:
     )
 
 
-def removal_time(task: Task) -> datetime | None:
-    """When an ended task is removed; None: with what refers to it."""
-    return None if task.retention is None else (task.end_time or datetime.now(UTC)) + task.retention
+def removal_time(task: Task, end_time: datetime) -> datetime | None:
+    """When a task that ends then is removed; None: with what refers to it."""
+    return None if task.retention is None else end_time + task.retention
 
 
 def confirmed(cancellation: Cancellation, unseen: str = "") -> Cancellation:
