@@ -50,7 +50,7 @@ class _Explained(Select[Any]):
 
 @compiles(_Explained)
 def _explain(query: _Explained, compiler: SQLCompiler, **options: Any) -> str:
-    return f"EXPLAIN {compiler.visit_select(query, **options)}"
+    return f"EXPLAIN FORMAT=TRADITIONAL {compiler.visit_select(query, **options)}"
 
 
 def _force(tx: AsyncConnection, query: Select[Any], indexes: tuple[str, ...]) -> Select[Any]:

@@ -245,7 +245,7 @@ class TestSnapshot:
         ending = [end(engine.runtime, each) for each in held]
         await asyncio.gather(watch.start(snapshot=True), *ending)
         for each in held:
-            await watch.until(lambda watch, each=each: watch.states[each.task.id][-1] is S.SUCCEEDED)
+            await watch.until(lambda watch, each=each: S.SUCCEEDED in watch.states.get(each.task.id, []))
 
 
 class TestLostNotices:
